@@ -1,0 +1,48 @@
+# prefd - `make run` starts it with sample data, `make check` tests it.
+# Both install what Debian 12 lacks (tests/packages, through sudo when needed).
+
+BUILD    ?= build
+CC       ?= gcc
+PYTHON   ?= /usr/bin/python3
+VERSION  := 1.0.0
+SANITIZE ?=
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+          -Wvla -Wformat=2 -Wwrite-strings -Wundef -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fno-strict-aliasing -pthread \
+             -D_GNU_SOURCE -DPREFD_VERSION='"$(VERSION)"' -Iinclude -I$(BUILD)/gen \
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+LIBS   := -lmicrohttpd -lcjson -lsqlite3 -luv -lcurl -lzstd -lz -lsodium -lm
+
+SRC    := $(wildcard server/*/*.c)
+OBJ    := $(SRC:server/%.c=$(BUILD)/obj/%.o) $(BUILD)/gen/embedded.o
+UNITS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all
+all: $(BUILD)/prefd
+
+$(BUILD)/prefd: $(BUILD)/obj/main.o $(OBJ)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+# The mathematics gives the same bits everywhere: no contraction, no fast-math.
+$(BUILD)/obj/align/%.o: EXTRA = -ffp-contract=off -fno-fast-math
+$(BUILD)/obj/%.o: server/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+
+# One object holds the embedded files: schema, OpenAPI, dashboard.
+include schema/embed.mk
+
+$(BUILD)/tests/%: tests/unit/%.c $(OBJ) $(wildcard tests/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests/unit -o $@ $< $(filter %.o,$(OBJ)) $(LDFLAGS) -lcmocka $(LIBS)
+
+.PHONY: units
+units: $(UNITS)
+
+-include $(OBJ:.o=.d) $(BUILD)/obj/main.d
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,83 @@
+#include "base/hash.h"
+
+#include <sodium/crypto_hash_sha512.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+void sha256_init(struct sha256 *h)
+{
+	crypto_hash_sha256_init(&h->s);
+}
+
+void sha256_add(struct sha256 *h, const void *p, size_t n)
+{
+	crypto_hash_sha256_update(&h->s, p, n);
+}
+
+static void put_u64(uint8_t out[8], uint64_t v)
+{
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t)(v >> (8 * i));
+}
+
+void sha256_field(struct sha256 *h, struct str s)
+{
+	uint8_t n[8];
+
+	put_u64(n, s.n);
+	sha256_add(h, n, sizeof n);
+	sha256_add(h, s.p, s.n);
+}
+
+void sha256_end(struct sha256 *h, uint8_t out[SHA256_BYTES])
+{
+	crypto_hash_sha256_final(&h->s, out);
+}
+
+void sha256_of(const void *p, size_t n, uint8_t out[SHA256_BYTES])
+{
+	crypto_hash_sha256(out, p, n);
+}
+
+void sha512_of(const void *p, size_t n, uint8_t out[SHA512_BYTES])
+{
+	crypto_hash_sha512(out, p, n);
+}
+
+void hash_keyed(uint8_t out[SHA256_BYTES], const char *tag, const struct str *parts, size_t n)
+{
+	struct sha256 h;
+
+	sha256_init(&h);
+	sha256_add(&h, tag, strlen(tag));
+	for (size_t i = 0; i < n; i++) {
+		sha256_add(&h, "\n", 1);
+		sha256_add(&h, parts[i].p, parts[i].n);
+	}
+	sha256_end(&h, out);
+}
+
+uint64_t hash_draw(const uint8_t h[SHA256_BYTES], uint64_t n)
+{
+	uint64_t w = 0;
+
+	for (int i = 0; i < 8; i++)
+		w |= (uint64_t)h[i] << (8 * i);
+	return (uint64_t)(((unsigned __int128)w * n) >> 64);
+}
+
+uint64_t xxh3(const void *p, size_t n)
+{
+	return XXH3_64bits(p, n);
+}
+
+void hex_of(const uint8_t *p, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[p[i] >> 4];
+		out[2 * i + 1] = digits[p[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
