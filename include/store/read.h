@@ -1,0 +1,98 @@
+/* read.h - reading facts, as they stood at a sequence number.
+ *
+ * Every call is one short read transaction; pages are at most PAGE_MAX rows
+ * of their kind. What comes back lives in the caller's arena. */
+#ifndef PREFD_STORE_READ_H
+#define PREFD_STORE_READ_H
+
+#include "store/dataset.h"
+#include "store/row.h"
+
+enum { PAGE_MAX = 1000 };
+#define SEQ_LATEST INT64_MAX
+
+enum read_what {
+	READ_MESSAGES = 1 << 0,  /* the prompt's messages and metadata */
+	READ_TEXTS = 1 << 1,     /* the responses' texts */
+	READ_SCORES = 1 << 2,    /* current scores */
+	READ_LEDGER = 1 << 3,    /* all values, with rationales (implies READ_SCORES) */
+	READ_RATIONALES = 1 << 4,
+	READ_VOTES = 1 << 5,     /* current comparisons */
+	READ_LOGPROBS = 1 << 6,
+};
+
+struct read_score {
+	struct score s;  /* s.at is always a time */
+	bool current;
+};
+
+struct read_logprob {
+	struct logprob l;
+};
+
+struct read_response {
+	int64_t key, text_key;
+	struct str id;
+	struct str text; /* with READ_TEXTS */
+	uint8_t text_hash[32];
+	uint32_t characters;
+	struct str model;
+	int64_t tokens;
+	struct str finish_reason;
+	struct read_score *score; /* in byte order of (attribute, judge); ledgers by (at, seq) within */
+	uint32_t scores;
+	struct read_logprob *logprob; /* in byte order of models */
+	uint32_t logprobs;
+};
+
+struct read_vote {
+	uint32_t chosen, rejected; /* indexes into the prompt's responses */
+	struct str judge;
+	double strength;
+	int64_t at;
+	bool current;
+};
+
+struct read_prompt {
+	int64_t key;
+	struct str id;
+	struct str messages; /* with READ_MESSAGES */
+	uint8_t messages_hash[32];
+	uint32_t characters;
+	struct str split, source, metadata;
+	struct read_response *response; /* in byte order of ids */
+	uint32_t responses;
+	struct read_vote *vote; /* in byte order of judges, then of ids */
+	uint32_t votes;
+};
+
+/* P_UNKNOWN_PROMPT. seq: SEQ_LATEST or a number that a snapshot pinned. */
+int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, struct str id, int64_t seq,
+                     unsigned what, struct read_prompt *out, struct err *e);
+/* Prompts in byte order of ids, those after `after`; limit <= PAGE_MAX.
+ * split STR_NONE: all of them. Prompts that came after seq are not there. */
+int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d, struct str after,
+                      struct str split, uint32_t limit, int64_t seq, unsigned what,
+                      struct read_prompt **out, uint32_t *n, struct err *e);
+/* The text behind read_response.text_key. */
+int store_text(struct store *s, struct arena *a, int64_t text_key, struct str *out, struct err *e);
+
+/* A judge's queue: responses without a good or abstained current score of
+ * (judge, attribute), in order of arrival by prompt. */
+struct unscored {
+	struct str judge, attribute;
+	struct str model; /* STR_NONE: any */
+	int64_t after_prompt, after_response; /* the cursor; 0, 0 at the start */
+	uint32_t limit; /* <= PAGE_MAX */
+};
+struct unscored_row {
+	int64_t prompt, response; /* keys: the cursor */
+	struct str prompt_id, messages, response_id, text, model;
+	uint32_t characters;
+};
+/* Looks at a bounded number of responses a call, so a page may be short, or
+ * empty, while there is more: `more` says so, and the cursor to go on from. */
+int store_unscored(struct store *s, struct arena *a, const struct dataset *d, const struct unscored *q,
+                   struct unscored_row **out, uint32_t *n, bool *more, int64_t cursor[2], struct err *e);
+
+#endif

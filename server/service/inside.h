@@ -1,0 +1,71 @@
+/* inside.h - what the service's files share; no other room includes it. */
+#ifndef PREFD_SERVICE_INSIDE_H
+#define PREFD_SERVICE_INSIDE_H
+
+#include "base/queue.h"
+#include "base/spool.h"
+#include "service/service.h"
+#include "store/store.h"
+
+struct snapshots; /* snapshots.c: jobs, waiters, open files */
+struct writer;
+
+struct service {
+	const struct conf *conf;
+	struct loop *loop;
+	struct writer *writer;
+	struct readers *readers;
+	struct spool_budget spools;
+	struct snapshots *snapshots;
+	char snap_dir[4096]; /* <data>/snapshots */
+};
+
+/* --- readers.c: read-only connections, as many as threads that read -------- */
+
+struct readers;
+int readers_new(struct readers **r, const char *dir, struct err *e);
+void readers_free(struct readers *r);
+/* Lends a connection; give it back with reader_put on the same thread. */
+int reader_get(struct service *s, struct store **out, struct err *e);
+void reader_put(struct service *s, struct store *r);
+
+/* --- writer.c: the one thread that writes ----------------------------------- */
+
+struct work {
+	struct queue_node node;  /* node.weight: bytes this work stands for */
+	struct pending *pending; /* NULL for the service's own work */
+	/* On the writer's thread, in a savepoint. 0 keeps what it did and
+	 * `out` is the answer (if the group commits); -1 undoes it. */
+	int (*apply)(struct work *w, struct store *db, struct answer *out, struct err *e);
+	/* On the writer's thread, once, when the outcome is durable or the work
+	 * was refused or cancelled; frees the work. Called before the pending
+	 * finishes; may set *keep to go on owning the taken pending itself
+	 * (a request that now waits for a job). NULL: heap_free. */
+	void (*settled)(struct work *w, bool committed, const struct answer *out, bool *keep);
+	struct origin_key origin; /* key: memory that lives as long as the work */
+};
+
+int writer_start(struct writer **w, const struct conf *conf, struct err *e);
+/* Finishes what is queued, then ends the thread and closes the connection. */
+void writer_stop(struct writer *w);
+/* Takes a reference of the pending. When the queue is full the pending is
+ * finished with P_UNAVAILABLE and the work is settled as not committed. */
+void writer_submit(struct service *s, struct work *w);
+bool writer_failed(struct writer *w);
+/* The writer's wish for a checkpoint, once a second from the loop. */
+void writer_tick(struct service *s);
+
+/* --- snapshots.c -------------------------------------------------------------- */
+
+int snapshots_start(struct service *s, struct err *e);
+void snapshots_stop(struct service *s);
+void snapshots_tick(struct service *s); /* deadlines of waiters; loop's thread */
+/* Writer, inside a savepoint: revokes what holds the prompt (see prompts_delete). */
+int snapshots_revoke_prompt(struct service *s, struct store *db, struct str dataset, struct str prompt, struct err *e);
+/* Revoked or deleted rows: closes and unlinks files that no ready row uses. */
+void snapshots_sweep_files(struct service *s);
+
+/* --- recipe.c ------------------------------------------------------------------ */
+/* see recipe.h beside this file */
+
+#endif
