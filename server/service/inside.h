@@ -23,7 +23,7 @@ struct service {
 /* --- readers.c: read-only connections, as many as threads that read -------- */
 
 struct readers;
-int readers_new(struct readers **r, const char *dir, struct err *e);
+struct readers *readers_new(const char *dir);
 void readers_free(struct readers *r);
 /* Lends a connection; give it back with reader_put on the same thread. */
 int reader_get(struct service *s, struct store **out, struct err *e);
