@@ -1,0 +1,269 @@
+#include "service/ingest.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/split.h"
+#include "base/zip.h"
+#include "errors.h"
+#include "inside.h"
+#include "rows.h"
+
+struct ingest {
+	struct work work; /* first: the writer hands it back as a work */
+	struct service *service;
+	struct ingest_options options; /* strs copied into the arena */
+	struct arena arena;            /* the request's */
+	struct arena row;              /* one row's; the writer's while it applies */
+	struct dataset dataset;
+	struct row_rules rules;
+	struct unzip *unzip;
+	struct split split;
+	struct spool spool;
+	struct buf packed;
+	struct sha256 hash;
+	struct row_errors broken, invalid; /* the first pass: each its own kind */
+	struct row_errors late;            /* the second: ids and conflicts */
+	struct err refused;                /* the whole body, once problem != P_NONE */
+	uint64_t rows;
+};
+
+/* --- the first pass: the connection's thread ------------------------------------------ */
+
+static int take_row(void *ctx, uint64_t number, struct str text, struct err *e)
+{
+	struct ingest *in = ctx;
+	struct row row;
+
+	if (number >= (uint64_t)in->service->conf->rows)
+		return err_set(e, P_TOO_LARGE, "more than %lld rows in one body", (long long)in->service->conf->rows);
+	in->rows = number + 1;
+	arena_reset(&in->row);
+	if (row_read(&in->row, &in->rules, text, &row, e) < 0) {
+		row_errors_add(e->problem == P_BROKEN_JSON ? &in->broken : &in->invalid, number, e);
+		/* A broken element leaves nothing of its array to trust. */
+		return e->problem == P_BROKEN_JSON && in->options.split == SPLIT_JSON ? -1 : 0;
+	}
+	row.number = number;
+	buf_clear(&in->packed);
+	row_pack(&in->packed, &row);
+	return spool_add(&in->spool, buf_view(&in->packed), e);
+}
+
+static int take_bytes(void *ctx, const char *p, size_t n, struct err *e)
+{
+	struct ingest *in = ctx;
+
+	metric_add(M_BODY_BYTES, (int64_t)n);
+	if (in->options.idempotency_key.p)
+		sha256_add(&in->hash, p, n);
+	return split_feed(&in->split, p, n, e);
+}
+
+static void copy_options(struct ingest *in, const struct ingest_options *o)
+{
+	in->options = *o;
+	in->options.dataset = arena_str(&in->arena, o->dataset);
+	in->options.judge = arena_str(&in->arena, o->judge);
+	in->options.idempotency_key = arena_str(&in->arena, o->idempotency_key);
+	in->options.target = arena_str(&in->arena, o->target);
+}
+
+static int find_dataset(struct ingest *in, struct err *e)
+{
+	struct store *db;
+	int rc;
+
+	if (reader_get(in->service, &db, e) < 0)
+		return -1;
+	rc = store_dataset_get(db, &in->arena, in->options.dataset, &in->dataset, e);
+	reader_put(in->service, db);
+	return rc;
+}
+
+int ingest_open(struct ingest **out, struct service *s, const struct ingest_options *o, struct err *e)
+{
+	struct ingest *in = heap_zalloc(1, sizeof *in);
+
+	in->service = s;
+	copy_options(in, o);
+	if (find_dataset(in, e) < 0) {
+		arena_release(&in->arena);
+		heap_free(in);
+		return -1;
+	}
+	in->rules = (struct row_rules){o->kind, o->format, in->options.judge, o->fix_overall, &in->dataset};
+	in->unzip = unzip_new(o->coding, (uint64_t)s->conf->body_bytes, take_bytes, in);
+	split_init(&in->split, o->split, (size_t)s->conf->row_bytes, take_row, in);
+	spool_init(&in->spool, &s->spools);
+	sha256_init(&in->hash);
+	sha256_field(&in->hash, in->options.target);
+	row_errors_init(&in->broken, &in->arena);
+	row_errors_init(&in->invalid, &in->arena);
+	row_errors_init(&in->late, &in->arena);
+	*out = in;
+	return 0;
+}
+
+void ingest_feed(struct ingest *in, const char *p, size_t n)
+{
+	struct err e = {0};
+
+	if (in->refused.problem == P_NONE && unzip_feed(in->unzip, p, n, &e) != 0)
+		in->refused = e;
+}
+
+bool ingest_refused(const struct ingest *in)
+{
+	return in->refused.problem != P_NONE;
+}
+
+static void ingest_free(struct ingest *in)
+{
+	if (in->unzip)
+		unzip_free(in->unzip);
+	split_release(&in->split);
+	spool_release(&in->spool);
+	buf_release(&in->packed);
+	arena_release(&in->row);
+	arena_release(&in->arena);
+	heap_free(in);
+}
+
+void ingest_abort(struct ingest *in)
+{
+	ingest_free(in);
+}
+
+/* --- the second pass: the writer's thread ---------------------------------------------- */
+
+/* Problems of one row; anything else is the whole request's. */
+static bool about_a_row(enum problem p)
+{
+	return p == P_CONFLICT || p == P_UNKNOWN_ID || p == P_INVALID;
+}
+
+static int put_rows(struct ingest *in, struct store *db, struct counts *counts, struct err *e)
+{
+	struct str frame;
+	struct row row;
+	int more;
+
+	spool_rewind(&in->spool);
+	while ((more = spool_next(&in->spool, &frame, e)) > 0) {
+		arena_reset(&in->row);
+		if (row_unpack(&in->row, frame, &row, e) < 0)
+			return -1;
+		if (store_put(db, in->options.dataset, &row, in->options.on_conflict, clock_now_us(), counts, e) == 0)
+			continue;
+		if (!about_a_row(e->problem))
+			return -1;
+		row_errors_add(&in->late, row.number, e);
+	}
+	return more;
+}
+
+static void put_counts(struct buf *b, const struct ingest *in, const struct counts *c, uint64_t rejected)
+{
+	bool replaced = in->options.on_conflict == CONFLICT_REPLACE;
+#define N(x) (unsigned long long)(x)
+	buf_printf(b, "{\"rows\":%llu,\"prompts\":{\"created\":%llu,\"unchanged\":%llu", N(in->rows),
+	           N(c->prompts_created), N(c->prompts_unchanged));
+	if (replaced)
+		buf_printf(b, ",\"replaced\":%llu", N(c->prompts_replaced));
+	buf_printf(b, "},\"responses\":{\"created\":%llu,\"unchanged\":%llu", N(c->responses_created),
+	           N(c->responses_unchanged));
+	if (replaced)
+		buf_printf(b, ",\"replaced\":%llu", N(c->responses_replaced));
+	buf_printf(b, "},\"scores\":{\"created\":%llu,\"revised\":%llu,\"unchanged\":%llu}", N(c->scores_created),
+	           N(c->scores_revised), N(c->scores_unchanged));
+	buf_printf(b, ",\"comparisons\":{\"created\":%llu,\"revised\":%llu,\"unchanged\":%llu},\"rejected\":%llu,",
+	           N(c->comparisons_created), N(c->comparisons_revised), N(c->comparisons_unchanged), N(rejected));
+#undef N
+}
+
+static int apply_rows(struct work *work, struct store *db, struct answer *out, struct err *e)
+{
+	struct ingest *in = (struct ingest *)work;
+	struct row_errors *all[3] = {&in->broken, &in->invalid, &in->late};
+	struct counts counts = {0};
+	uint64_t rejected;
+
+	row_errors_init(&in->late, &in->arena);
+	if (put_rows(in, db, &counts, e) < 0)
+		return -1;
+	if (in->late.total > 0 && !in->options.on_error_continue)
+		return row_errors_refuse(&in->late, in->rows, out, e);
+	rejected = in->broken.total + in->invalid.total + in->late.total;
+	out->status = rejected ? 207 : 200;
+	put_counts(&out->body, in, &counts, rejected);
+	row_errors_print(&out->body, all, 3);
+	buf_byte(&out->body, '}');
+	metric_add(M_ROWS_ACCEPTED, (int64_t)(in->rows - rejected));
+	metric_add(M_ROWS_REJECTED, (int64_t)rejected);
+	return 0;
+}
+
+static void rows_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
+{
+	struct ingest *in = (struct ingest *)work;
+
+	(void)out;
+	(void)keep;
+	if (!committed)
+		metric_add(M_ROWS_REJECTED, (int64_t)in->rows);
+	ingest_free(in);
+}
+
+/* --- the end of the body ------------------------------------------------------------------ */
+
+/* What the first pass found, as the answer. -1: refused. */
+static int first_verdict(struct ingest *in, struct answer *out, struct err *e)
+{
+	struct row_errors *bad = in->broken.total ? &in->broken : &in->invalid;
+
+	if (in->refused.problem == P_NONE && unzip_end(in->unzip, e) != 0)
+		in->refused = *e;
+	if (in->refused.problem == P_NONE && split_end(&in->split, e) != 0)
+		in->refused = *e;
+	if (in->refused.problem == P_NONE && spool_seal(&in->spool, e) < 0)
+		in->refused = *e;
+	if (in->refused.problem != P_NONE) {
+		*e = in->refused;
+		if (in->refused.problem == P_BROKEN_JSON && in->broken.total)
+			row_errors_refuse(&in->broken, in->rows, out, e);
+		return -1;
+	}
+	if (bad->total > 0 && !in->options.on_error_continue)
+		return row_errors_refuse(bad, in->rows, out, e);
+	return 0;
+}
+
+void ingest_submit(struct ingest *in, struct pending *p)
+{
+	struct err e = {0};
+	struct answer verdict;
+
+	answer_init(&verdict);
+	if (first_verdict(in, &verdict, &e) < 0) {
+		metric_add(M_ROWS_REJECTED, (int64_t)in->rows);
+		if (pending_take(p)) {
+			p->answer.problem_more = verdict.problem_more;
+			answer_problem(&p->answer, &e);
+			pending_finish(p);
+		}
+		ingest_free(in);
+		return;
+	}
+	in->work.pending = p;
+	in->work.apply = apply_rows;
+	in->work.settled = rows_settled;
+	in->work.node.weight = (size_t)in->spool.bytes;
+	in->work.origin.key = in->options.idempotency_key;
+	sha256_end(&in->hash, in->work.origin.hash);
+	writer_submit(in->service, &in->work);
+}
