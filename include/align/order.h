@@ -36,8 +36,9 @@ struct share {
 
 enum share_state { SHARE_SERVED, SHARE_END, SHARE_BEYOND };
 
-/* rank < world_size, batch_size >= 1. SHARE_END: the epoch is over (204): at
- * its end, or, under TAIL_DROP, wherever no full global batch is left.
+/* rank < world_size <= 2^32, 1 <= batch_size <= 65536, n <= 2^63. SHARE_END:
+ * the epoch is over (204): at its end, or, under TAIL_DROP, wherever no full
+ * global batch is left.
  * SHARE_BEYOND: offset > n (422). n = 0 is SHARE_END at offset 0. */
 enum share_state share_of(struct share *s, uint64_t n, uint64_t offset, uint64_t batch_size,
                           uint64_t rank, uint64_t world_size, enum tail tail);

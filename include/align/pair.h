@@ -25,7 +25,7 @@ enum strategy {
 
 struct pair_rule {
 	enum strategy strategy;
-	uint32_t min_responses; /* >= 1 candidates; else PAIR_TOO_FEW */
+	uint32_t min_responses; /* >= 1 candidates; fewer, or fewer than 2: PAIR_TOO_FEW */
 	double min_margin;      /* reward units, >= 0 */
 	uint64_t seed;
 };
