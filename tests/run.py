@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+"""Runs the tests and closes with one line: N passed, N failed.
+
+  tests/run.py [--build DIR] [SUITE ...]
+
+Suites: layers (the rooms' includes), units (cmocka programs DIR/tests/test_*),
+power (the power-loss test), http (pytest against DIR/prefd). Without a suite:
+all of them. Output is shown where something failed. The standard library is
+enough to run this file.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+PROGRAM_SECONDS = 600
+POWER_SECONDS = 1200
+HTTP_SECONDS = 3000
+
+
+class Result:
+    """What one program or suite came to."""
+
+    def __init__(self, name, passed=0, failed=0, skipped=0, output=""):
+        self.name, self.passed, self.failed, self.skipped, self.output = name, passed, failed, skipped, output
+
+    def line(self, seconds=None):
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        took = f" ({seconds:.1f} s)" if seconds is not None else ""
+        return f"{self.name}: {self.passed} passed, {self.failed} failed{skipped}{took}"
+
+
+def execute(command, seconds, env=None):
+    """(exit status or None after a timeout, output)."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, timeout=seconds,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired as e:
+        return None, (e.stdout or b"").decode("utf-8", "replace") + f"\nstopped after {seconds} s\n"
+
+
+def read_tap(name, status, output):
+    """cmocka's TAP. A program that ended early or badly has failed, whatever it printed."""
+    skipped = len(re.findall(r"^(?:not )?ok \d+.*# SKIP", output, re.MULTILINE))
+    passed = len(re.findall(r"^ok \d+(?!.*# SKIP)", output, re.MULTILINE))
+    failed = len(re.findall(r"^not ok \d+(?!.*# SKIP)", output, re.MULTILINE))
+    planned = sum(int(n) for n in re.findall(r"^1\.\.(\d+)", output, re.MULTILINE))
+    if failed == 0 and (status != 0 or planned == 0 or passed + skipped != planned):
+        failed = 1
+        output += f"\nexit status {status}, {passed} of {planned} tests ended well\n"
+    return Result(name, passed, failed, skipped, output)
+
+
+def run_program(path):
+    status, output = execute([path], PROGRAM_SECONDS, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    return read_tap(os.path.basename(path), status, output)
+
+
+def units(build):
+    programs = sorted(p for p in glob.glob(os.path.join(build, "tests", "test_*"))
+                      if os.access(p, os.X_OK) and "." not in os.path.basename(p))
+    wanted = {os.path.basename(p)[:-2] for p in glob.glob(os.path.join(ROOT, "tests", "unit", "test_*.c"))}
+    programs = [p for p in programs if os.path.basename(p) in wanted]
+    for name in sorted(wanted - {os.path.basename(p) for p in programs}):
+        yield Result(name, failed=1, output="it was not built\n")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from pool.map(run_program, programs)
+
+
+def checked(name, command, seconds, env=None):
+    """A command that is one test."""
+    status, output = execute(command, seconds, env)
+    return Result(name, passed=int(status == 0), failed=int(status != 0), output=output)
+
+
+def layers(build):
+    script = os.path.join(ROOT, "tests", "layers.py")
+    yield checked("layers", [PYTHON, script], 60)
+    yield checked("layers --self-test", [PYTHON, script, "--self-test"], 60)
+
+
+def read_junit(name, path, status, output):
+    try:
+        suites = ElementTree.parse(path).getroot().iter("testsuite")
+        totals = [{k: int(s.get(k, "0")) for k in ("tests", "failures", "errors", "skipped")} for s in suites]
+    except (OSError, ElementTree.ParseError):
+        return Result(name, failed=1, output=output + "\npytest wrote no report\n")
+    tests, skipped = sum(t["tests"] for t in totals), sum(t["skipped"] for t in totals)
+    failed = sum(t["failures"] + t["errors"] for t in totals)
+    if failed == 0 and status != 0:
+        failed = 1
+    return Result(name, max(0, tests - failed - skipped), failed, skipped, output)
+
+
+def pytest(name, folder, build, seconds):
+    with tempfile.TemporaryDirectory() as work:
+        report = os.path.join(work, "report.xml")
+        status, output = execute(
+            [PYTHON, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", f"--junitxml={report}",
+             f"--basetemp={os.path.join(work, 'tmp')}", os.path.join(ROOT, "tests", folder)],
+            seconds, {"PREFD_BIN": os.path.join(build, "prefd"), "PYTHONDONTWRITEBYTECODE": "1"})
+        return read_junit(name, report, status, output)
+
+
+def http(build):
+    yield pytest("http", "http", build, HTTP_SECONDS)
+
+
+def power(build):
+    yield pytest("power", "power", build, POWER_SECONDS)
+
+
+SUITES = {"layers": layers, "units": units, "power": power, "http": http}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs the tests; see the head of this file.")
+    parser.add_argument("--build", default="build", help="the build folder (default: build)")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=" ".join(SUITES))
+    options = parser.parse_args()
+    unknown = [s for s in options.suites if s not in SUITES]
+    if unknown:
+        parser.error(f"no such suite: {' '.join(unknown)}")
+    build = os.path.abspath(os.path.join(ROOT, options.build))
+    results = []
+    for suite in options.suites or SUITES:
+        before = time.monotonic()
+        for result in SUITES[suite](build):
+            results.append(result)
+            if result.failed:
+                print(result.output.rstrip())
+            print(result.line(time.monotonic() - before), flush=True)
+            before = time.monotonic()
+    passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
