@@ -6,6 +6,12 @@ CC       ?= gcc
 PYTHON   ?= /usr/bin/python3
 VERSION  := 1.0.0
 SANITIZE ?=
+PREFIX   ?= /usr/local
+
+# Everything in parallel, unless the caller said how.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
           -Wvla -Wformat=2 -Wwrite-strings -Wundef -Werror
@@ -43,6 +49,52 @@ units: $(UNITS)
 
 -include $(OBJ:.o=.d) $(BUILD)/obj/main.d
 
+# --- to use it -----------------------------------------------------------------
+
+# On this machine, with the sample data, until Ctrl-C (deploy/run.sh).
+.PHONY: run
+run:
+	@tests/packages.sh build
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) deploy/run.sh
+
+.PHONY: install
+install: all
+	install -D -m 755 $(BUILD)/prefd $(DESTDIR)$(PREFIX)/bin/prefd
+	install -D -m 644 docs/prefd.1 $(DESTDIR)$(PREFIX)/share/man/man1/prefd.1
+
+# --- to test it (tests/run.py; one sum at the end) -------------------------------
+
+.PHONY: check
+check:
+	@tests/packages.sh
+	@$(MAKE) --no-print-directory all units
+	@$(PYTHON) tests/run.py --build $(BUILD)
+
+.PHONY: check-layers
+check-layers:
+	@$(PYTHON) tests/layers.py
+	@$(PYTHON) tests/layers.py --self-test
+
+# The units and the HTTP tests against sanitized builds, in folders of their own.
+.PHONY: sanitize sanitize-address sanitize-thread
+sanitize:
+	@$(MAKE) --no-print-directory sanitize-address
+	@$(MAKE) --no-print-directory sanitize-thread
+
+sanitize-address:
+	@$(MAKE) --no-print-directory BUILD=build-address SANITIZE=address,undefined CFLAGS='-O1 -g' all units
+	@$(PYTHON) tests/run.py --build build-address units http
+
+sanitize-thread:
+	@$(MAKE) --no-print-directory BUILD=build-thread SANITIZE=thread CFLAGS='-O1 -g' all units
+	@$(PYTHON) tests/run.py --build build-thread units http
+
+# The sample data again from its generator; `make check` compares.
+.PHONY: sample
+sample:
+	$(PYTHON) schema/sample/make_sample.py
+
 .PHONY: clean
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build-address build-thread
