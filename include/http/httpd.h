@@ -10,6 +10,8 @@ struct httpd;
 int httpd_start(struct httpd **h, struct service *s, struct loop *loop, struct err *e);
 /* The port in use. */
 int httpd_port(const struct httpd *h);
+/* "http://ADDRESS:PORT". */
+const char *httpd_url(const struct httpd *h);
 /* No new connections; requests under way are answered (at most `seconds`). */
 void httpd_drain(struct httpd *h, int seconds);
 void httpd_stop(struct httpd *h);

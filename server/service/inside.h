@@ -9,6 +9,7 @@
 
 struct snapshots; /* snapshots.c: jobs, waiters, open files */
 struct writer;
+struct readers;
 
 struct service {
 	const struct conf *conf;
@@ -18,6 +19,7 @@ struct service {
 	struct spool_budget spools;
 	struct snapshots *snapshots;
 	char snap_dir[4096]; /* <data>/snapshots */
+	unsigned ticks;      /* of one second, since the start */
 };
 
 /* --- readers.c: read-only connections, as many as threads that read -------- */
@@ -52,7 +54,7 @@ void writer_stop(struct writer *w);
  * finished with P_UNAVAILABLE and the work is settled as not committed. */
 void writer_submit(struct service *s, struct work *w);
 bool writer_failed(struct writer *w);
-/* The writer's wish for a checkpoint, once a second from the loop. */
+/* Housekeeping, from the loop's tick: old answers go, deletions continue. */
 void writer_tick(struct service *s);
 
 /* --- snapshots.c -------------------------------------------------------------- */

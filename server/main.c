@@ -1,0 +1,137 @@
+/* main.c - opens the rooms bottom-up, closes them top-down. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sodium/core.h>
+
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "cli/cli.h"
+#include "http/httpd.h"
+#include "http/routes.h"
+#include "service/service.h"
+
+enum { DRAIN_SECONDS = 20 };
+
+struct daemon {
+	struct loop *loop;
+	struct httpd *httpd;
+	bool draining;
+};
+
+static void on_stop(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->draining)
+		return;
+	d->draining = true;
+	log_info("main", "draining seconds=%d", DRAIN_SECONDS);
+	loop_stop(d->loop);
+}
+
+static int report(const struct err *e)
+{
+	fprintf(stderr, "prefd: %s\n", e->detail);
+	return 1;
+}
+
+static enum log_level level_of(const char *name)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(name, names[i]) == 0)
+			return (enum log_level)i;
+	return LOG_INFO;
+}
+
+static int run(struct daemon *d, const struct conf *conf, struct service *service)
+{
+	struct err e = {0};
+
+	if (httpd_start(&d->httpd, service, d->loop, &e) < 0)
+		return report(&e);
+	loop_on_signal(d->loop, SIGTERM, on_stop, d);
+	loop_on_signal(d->loop, SIGINT, on_stop, d);
+	fprintf(stderr, "prefd %s listening on %s\n", PREFD_VERSION, httpd_url(d->httpd));
+	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", conf->data);
+	loop_run(d->loop);
+	httpd_drain(d->httpd, DRAIN_SECONDS);
+	httpd_stop(d->httpd);
+	return 0;
+}
+
+static int serve(int argc, char **argv)
+{
+	struct daemon d = {0};
+	struct service *service;
+	struct conf conf;
+	struct err e = {0};
+	int status;
+
+	if (conf_load(&conf, argc, argv, 1, &e) < 0) {
+		report(&e);
+		return 2;
+	}
+	log_set_level(level_of(conf.log_level));
+	signal(SIGPIPE, SIG_IGN);
+	d.loop = loop_new();
+	if (service_open(&service, &conf, d.loop, &e) < 0) {
+		loop_free(d.loop);
+		return report(&e);
+	}
+	status = run(&d, &conf, service);
+	service_close(service);
+	loop_free(d.loop);
+	log_info("main", "stopped");
+	return status;
+}
+
+static int serve_help(void)
+{
+	printf("usage: prefd serve [--config FILE] [--NAME VALUE ...]\n\n"
+	       "Serves until SIGTERM or SIGINT, then drains and exits 0. Settings, each a flag,\n"
+	       "a PREFD_NAME variable or a line `name = value` of the file:\n\n");
+	conf_usage();
+	return 0;
+}
+
+static int usage(FILE *to, int status)
+{
+	fprintf(to,
+	        "usage: prefd COMMAND [OPTIONS]\n\n"
+	        "  serve     run the daemon\n"
+	        "  import    send a file of scored responses to a running daemon\n"
+	        "  export    fetch a snapshot's examples as lines of JSON\n"
+	        "  check     check the settings, the database and the snapshot files\n"
+	        "  routes    list what the daemon answers to\n\n"
+	        "`prefd COMMAND --help` tells more. Version %s.\n",
+	        PREFD_VERSION);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+	bool help = argc > 2 && strcmp(argv[2], "--help") == 0;
+
+	if (sodium_init() < 0)
+		return 1;
+	if (strcmp(command, "serve") == 0)
+		return help ? serve_help() : serve(argc - 1, argv + 1);
+	if (strcmp(command, "import") == 0)
+		return cli_import(argc - 1, argv + 1);
+	if (strcmp(command, "export") == 0)
+		return cli_export(argc - 1, argv + 1);
+	if (strcmp(command, "check") == 0)
+		return cli_check(argc - 1, argv + 1);
+	if (strcmp(command, "routes") == 0)
+		return routes_print(), 0;
+	if (strcmp(command, "--version") == 0)
+		return printf("prefd %s\n", PREFD_VERSION), 0;
+	if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
+		return usage(stdout, 0);
+	return usage(stderr, 2);
+}

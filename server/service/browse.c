@@ -1,0 +1,383 @@
+/* browse.c - facts for people's eyes: datasets, prompts, a judge's queue, statistics. */
+#include <stdio.h>
+
+#include "base/heap.h"
+#include "base/json.h"
+#include "fields.h"
+#include "inside.h"
+#include "print.h"
+#include "recipe.h"
+#include "store/read.h"
+
+/* What every call here begins and ends with. */
+struct browsing {
+	struct service *service;
+	struct arena arena;
+	struct store *db;
+	struct dataset dataset;
+	struct buf *b;
+};
+
+static int browse_begin(struct browsing *w, struct service *s, struct str dataset, struct answer *out, struct err *e)
+{
+	*w = (struct browsing){.service = s, .b = &out->body};
+	arena_init(&w->arena);
+	if (reader_get(s, &w->db, e) < 0)
+		return -1;
+	out->status = 200;
+	return dataset.p ? store_dataset_get(w->db, &w->arena, dataset, &w->dataset, e) : 0;
+}
+
+static int browse_end(struct browsing *w, int rc)
+{
+	reader_put(w->service, w->db);
+	arena_release(&w->arena);
+	return rc;
+}
+
+/* "next": the cursor behind a full page, or null at the end. */
+static void print_next(struct buf *b, bool full, struct str cursor)
+{
+	print_member(b, "next", full ? cursor : STR_NONE);
+	buf_byte(b, '}');
+}
+
+/* --- datasets -------------------------------------------------------------------------- */
+
+int browse_datasets(struct service *s, struct str after, uint32_t limit, struct answer *out, struct err *e)
+{
+	struct browsing w;
+	struct dataset *d;
+	uint32_t n;
+
+	if (browse_begin(&w, s, STR_NONE, out, e) < 0 ||
+	    store_dataset_list(w.db, &w.arena, after, limit, &d, &n, e) < 0)
+		return browse_end(&w, -1);
+	buf_lit(w.b, "{\"datasets\":[");
+	for (uint32_t i = 0; i < n; i++) {
+		json_put_comma(w.b);
+		print_dataset(w.b, &d[i]);
+	}
+	buf_byte(w.b, ']');
+	print_next(w.b, n == limit, n ? d[n - 1].name : STR_NONE);
+	return browse_end(&w, 0);
+}
+
+int browse_dataset(struct service *s, struct str name, struct answer *out, struct err *e)
+{
+	struct browsing w;
+
+	if (browse_begin(&w, s, name, out, e) < 0)
+		return browse_end(&w, -1);
+	print_dataset(w.b, &w.dataset);
+	return browse_end(&w, 0);
+}
+
+/* --- prompts ----------------------------------------------------------------------------- */
+
+static void print_prompt_head(struct buf *b, const struct read_prompt *p)
+{
+	buf_byte(b, '{');
+	print_member(b, "id", p->id);
+	json_put_key(b, "messages");
+	buf_str(b, p->messages);
+	print_member(b, "split", p->split);
+	print_member(b, "source", p->source);
+	json_put_key(b, "metadata");
+	buf_str(b, p->metadata.p ? p->metadata : STR("null"));
+}
+
+int browse_prompts(struct service *s, struct str dataset, struct str after, struct str split,
+                   uint32_t limit, struct answer *out, struct err *e)
+{
+	struct browsing w;
+	struct read_prompt *p;
+	uint32_t n;
+
+	if (browse_begin(&w, s, dataset, out, e) < 0 ||
+	    store_prompt_page(w.db, &w.arena, &w.dataset, after, split, limit, SEQ_LATEST, READ_MESSAGES, &p, &n, e) < 0)
+		return browse_end(&w, -1);
+	buf_lit(w.b, "{\"prompts\":[");
+	for (uint32_t i = 0; i < n; i++) {
+		json_put_comma(w.b);
+		print_prompt_head(w.b, &p[i]);
+		print_count_member(w.b, "responses", p[i].responses);
+		buf_byte(w.b, '}');
+	}
+	buf_byte(w.b, ']');
+	print_next(w.b, n == limit, n ? p[n - 1].id : STR_NONE);
+	return browse_end(&w, 0);
+}
+
+static void print_score(struct buf *b, const struct read_score *x, bool ledger)
+{
+	static const char *const status[] = {[SCORE_FAILED] = "failed", [SCORE_ABSTAINED] = "abstained", [SCORE_OK] = "ok"};
+
+	json_put_comma(b);
+	buf_byte(b, '{');
+	print_member(b, "judge", x->s.judge);
+	print_member(b, "attribute", x->s.attribute);
+	json_put_key(b, "value");
+	if (x->s.status == SCORE_OK)
+		json_put_number(b, x->s.value);
+	else
+		buf_lit(b, "null");
+	print_member(b, "status", str_of(status[x->s.status]));
+	print_time_member(b, "at", x->s.at);
+	print_member(b, "rationale", x->s.rationale);
+	if (ledger) {
+		json_put_key(b, "current");
+		buf_z(b, x->current ? "true" : "false");
+	}
+	buf_byte(b, '}');
+}
+
+static void print_logprobs(struct buf *b, const struct read_response *r)
+{
+	json_put_key(b, "logprobs");
+	buf_byte(b, '{');
+	for (uint32_t i = 0; i < r->logprobs; i++) {
+		json_put_key_str(b, r->logprob[i].l.model);
+		json_put_number(b, r->logprob[i].l.logprob);
+	}
+	buf_byte(b, '}');
+}
+
+static void print_response(struct buf *b, const struct read_response *r, const double *reward, bool ledger)
+{
+	json_put_comma(b);
+	buf_byte(b, '{');
+	print_member(b, "id", r->id);
+	print_member(b, "text", r->text);
+	print_member(b, "model", r->model);
+	print_count_member(b, "characters", r->characters);
+	json_put_key(b, "tokens");
+	if (r->tokens >= 0)
+		buf_printf(b, "%lld", (long long)r->tokens);
+	else
+		buf_lit(b, "null");
+	print_member(b, "finish_reason", r->finish_reason);
+	print_logprobs(b, r);
+	json_put_key(b, "scores");
+	buf_byte(b, '[');
+	for (uint32_t i = 0; i < r->scores; i++)
+		print_score(b, &r->score[i], ledger);
+	buf_byte(b, ']');
+	json_put_key(b, "reward");
+	if (reward)
+		json_put_number(b, *reward);
+	else
+		buf_lit(b, "null");
+	buf_byte(b, '}');
+}
+
+static void print_vote(struct buf *b, const struct read_prompt *p, const struct read_vote *v, bool ledger)
+{
+	json_put_comma(b);
+	buf_byte(b, '{');
+	print_member(b, "judge", v->judge);
+	print_member(b, "chosen", p->response[v->chosen].id);
+	print_member(b, "rejected", p->response[v->rejected].id);
+	print_number_member(b, "strength", v->strength);
+	print_time_member(b, "at", v->at);
+	if (ledger) {
+		json_put_key(b, "current");
+		buf_z(b, v->current ? "true" : "false");
+	}
+	buf_byte(b, '}');
+}
+
+int browse_prompt(struct service *s, struct str dataset, struct str prompt, bool ledger,
+                  struct answer *out, struct err *e)
+{
+	unsigned what = READ_MESSAGES | READ_TEXTS | READ_SCORES | READ_RATIONALES | READ_VOTES | READ_LOGPROBS |
+	                (ledger ? READ_LEDGER : 0);
+	struct browsing w;
+	struct read_prompt p;
+	double *reward;
+	bool *has;
+
+	if (browse_begin(&w, s, dataset, out, e) < 0 ||
+	    store_prompt_get(w.db, &w.arena, &w.dataset, prompt, SEQ_LATEST, what, &p, e) < 0)
+		return browse_end(&w, -1);
+	reward = ARENA_ARRAY(&w.arena, double, p.responses);
+	has = ARENA_ARRAY(&w.arena, bool, p.responses);
+	if (recipe_default_rewards(w.db, &w.arena, &w.dataset, &p, reward, has, e) < 0)
+		return browse_end(&w, -1);
+	print_prompt_head(w.b, &p);
+	json_put_key(w.b, "responses");
+	buf_byte(w.b, '[');
+	for (uint32_t i = 0; i < p.responses; i++)
+		print_response(w.b, &p.response[i], has[i] ? &reward[i] : NULL, ledger);
+	buf_byte(w.b, ']');
+	json_put_key(w.b, "comparisons");
+	buf_byte(w.b, '[');
+	for (uint32_t i = 0; i < p.votes; i++)
+		print_vote(w.b, &p, &p.vote[i], ledger);
+	buf_lit(w.b, "]}");
+	return browse_end(&w, 0);
+}
+
+/* --- a judge's queue ---------------------------------------------------------------------- */
+
+static int parse_cursor(struct str after, struct unscored *u, struct err *e)
+{
+	long long prompt, response;
+	char text[64], tail;
+
+	if (!after.p)
+		return 0;
+	snprintf(text, sizeof text, "%.*s", STR_ARG(after));
+	if (sscanf(text, "%lld.%lld%c", &prompt, &response, &tail) != 2 || prompt < 0 || response < 0)
+		return err_at(e, P_INVALID, "?after", "is no cursor that prefd gave out");
+	u->after_prompt = prompt;
+	u->after_response = response;
+	return 0;
+}
+
+static int unscored_from(const struct unscored_query *q, struct unscored *u, struct err *e)
+{
+	*u = (struct unscored){q->unscored_by, q->attribute, q->model, 0, 0, q->limit};
+	if (!u->judge.p || !name_valid(u->judge))
+		return err_at(e, P_INVALID, "?unscored_by", "the judge's name is required");
+	if (!u->attribute.p)
+		u->attribute = STR("overall");
+	if (q->round.p)
+		return err_at(e, P_UNKNOWN_ID, "?round", "there is no round %.*s", STR_ARG(q->round));
+	return parse_cursor(q->after, u, e);
+}
+
+int browse_unscored(struct service *s, struct str dataset, const struct unscored_query *q,
+                    struct answer *out, struct err *e)
+{
+	struct browsing w;
+	struct unscored u;
+	struct unscored_row *row;
+	int64_t cursor[2];
+	uint32_t n;
+	bool more;
+
+	if (browse_begin(&w, s, dataset, out, e) < 0 || unscored_from(q, &u, e) < 0 ||
+	    store_unscored(w.db, &w.arena, &w.dataset, &u, &row, &n, &more, cursor, e) < 0)
+		return browse_end(&w, -1);
+	buf_lit(w.b, "{\"responses\":[");
+	for (uint32_t i = 0; i < n; i++) {
+		json_put_comma(w.b);
+		buf_byte(w.b, '{');
+		print_member(w.b, "id", row[i].response_id);
+		print_member(w.b, "text", row[i].text);
+		print_member(w.b, "model", row[i].model);
+		json_put_key(w.b, "prompt");
+		buf_byte(w.b, '{');
+		print_member(w.b, "id", row[i].prompt_id);
+		json_put_key(w.b, "messages");
+		buf_str(w.b, row[i].messages);
+		buf_lit(w.b, "}}");
+	}
+	buf_byte(w.b, ']');
+	print_next(w.b, more, arena_printf(&w.arena, "%lld.%lld", (long long)cursor[0], (long long)cursor[1]));
+	return browse_end(&w, 0);
+}
+
+/* --- statistics ---------------------------------------------------------------------------- */
+
+static void print_sums(struct buf *b, const struct series *x)
+{
+	bool some = x->exact.count > 0;
+	const struct {
+		const char *key;
+		double value;
+	} part[] = {{"mean", exact_mean(&x->exact)}, {"std", exact_std(&x->exact)}, {"min", x->min}, {"max", x->max}};
+
+	for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+		json_put_key(b, part[i].key);
+		if (some)
+			json_put_number(b, part[i].value);
+		else
+			buf_lit(b, "null");
+	}
+	print_histogram(b, x->bins, x->edge, x->in_bin);
+}
+
+static void print_series(struct buf *b, const char *key, const struct series *x)
+{
+	json_put_key(b, key);
+	buf_byte(b, '{');
+	print_count_member(b, "count", x->exact.count);
+	print_sums(b, x);
+	buf_byte(b, '}');
+}
+
+static void print_models(struct buf *b, const struct dataset_stats *st)
+{
+	json_put_key(b, "models");
+	buf_byte(b, '{');
+	for (uint32_t i = 0; i < st->models; i++) {
+		json_put_key_str(b, st->model[i].a);
+		buf_byte(b, '{');
+		print_count_member(b, "responses", st->model[i].exact.count);
+		print_series(b, "lengths", &st->model[i]);
+		buf_byte(b, '}');
+	}
+	buf_byte(b, '}');
+}
+
+static void print_judges(struct buf *b, const struct dataset_stats *st)
+{
+	json_put_key(b, "judges");
+	buf_byte(b, '{');
+	for (uint32_t i = 0; i < st->scored; i++) {
+		const struct series *x = &st->score[i];
+
+		if (i == 0 || !str_eq(x->a, st->score[i - 1].a)) {
+			json_put_key_str(b, x->a);
+			buf_byte(b, '{');
+		}
+		json_put_key_str(b, x->b);
+		buf_byte(b, '{');
+		print_count_member(b, "count", x->exact.count);
+		print_count_member(b, "failed", x->failed);
+		print_count_member(b, "abstained", x->abstained);
+		print_sums(b, x);
+		buf_byte(b, '}');
+		if (i + 1 == st->scored || !str_eq(x->a, st->score[i + 1].a))
+			buf_byte(b, '}');
+	}
+	buf_byte(b, '}');
+}
+
+static void print_voters(struct buf *b, const struct dataset_stats *st)
+{
+	json_put_key(b, "voters");
+	buf_byte(b, '{');
+	for (uint32_t i = 0; i < st->voters; i++) {
+		json_put_key_str(b, st->voter[i].a);
+		buf_printf(b, "{\"comparisons\":%lld", (long long)st->voter[i].exact.count);
+		print_number_member(b, "strength", exact_sum(&st->voter[i].exact));
+		buf_byte(b, '}');
+	}
+	buf_byte(b, '}');
+}
+
+int browse_stats(struct service *s, struct str dataset, struct answer *out, struct err *e)
+{
+	struct browsing w;
+	struct dataset_stats st;
+
+	if (browse_begin(&w, s, dataset, out, e) < 0 || store_stats(w.db, &w.arena, &w.dataset, &st, e) < 0)
+		return browse_end(&w, -1);
+	buf_byte(w.b, '{');
+	print_member(w.b, "dataset", w.dataset.name);
+	print_count_member(w.b, "prompts", st.prompts);
+	print_count_member(w.b, "responses", st.responses);
+	print_count_member(w.b, "scores", st.scores);
+	print_count_member(w.b, "comparisons", st.comparisons);
+	print_count_member(w.b, "scored_prompts", st.scored_prompts);
+	print_series(w.b, "responses_per_prompt", &st.responses_per_prompt);
+	print_series(w.b, "lengths", &st.lengths);
+	print_models(w.b, &st);
+	print_judges(w.b, &st);
+	print_voters(w.b, &st);
+	buf_byte(w.b, '}');
+	return browse_end(&w, 0);
+}
