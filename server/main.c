@@ -2,9 +2,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sodium/core.h>
 
 #include "base/conf.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "cli/cli.h"
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 	const char *command = argc > 1 ? argv[1] : "";
 	bool help = argc > 2 && strcmp(argv[2], "--help") == 0;
 
-	if (sodium_init() < 0)
+	if (hash_start() < 0)
 		return 1;
 	if (strcmp(command, "serve") == 0)
 		return help ? serve_help() : serve(argc - 1, argv + 1);

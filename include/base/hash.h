@@ -13,6 +13,9 @@
 
 enum { SHA256_BYTES = 32, SHA512_BYTES = 64 };
 
+/* Once, before any other thread starts: libsodium picks its fastest code. */
+int hash_start(void);
+
 struct sha256 {
 	crypto_hash_sha256_state s;
 };

@@ -5,9 +5,10 @@
  * printing numbers through cJSON loses digits.
  *
  * Strict means: UTF-8 (no overlong form, no surrogate), RFC 8259 grammar, one
- * value and nothing behind it, depth <= max_depth, no duplicate keys in an
- * object (compared unescaped), no \u0000, no lone surrogate escape, numbers
- * within the range of a double (1e400 is refused; 1e-400 is 0). Any thread. */
+ * value and nothing behind it, depth <= max_depth (<= JSON_DEPTH_MAX), at most
+ * JSON_MEMBERS_MAX members in an object, no duplicate keys in one (compared
+ * unescaped), no \u0000, no lone surrogate escape, numbers within the range of
+ * a double (1e400 is refused; 1e-400 is 0). Any thread. */
 #ifndef PREFD_BASE_JSON_H
 #define PREFD_BASE_JSON_H
 
@@ -62,8 +63,8 @@ void json_compact(struct buf *out, struct str scanned);
 void json_put_string(struct buf *b, struct str s);
 /* The same without the quotes: pieces of snapshot files. */
 void json_put_escaped(struct buf *b, struct str s);
-/* The shortest decimal that reads back as the same double; 5 rather than 5.0;
- * -0 as 0. v must be finite. */
+/* The shortest among the decimals nearest to v that reads back as v; 5 rather
+ * than 5.0, -0 as 0, 1e+22 with an exponent. v must be finite. */
 void json_put_number(struct buf *b, double v);
 enum { JSON_NUMBER_MAX_BYTES = 32 };
 /* json_put_number into out; returns the length. */

@@ -31,11 +31,12 @@ struct split {
 	struct buf held; /* the row that is not complete yet */
 	int state, depth;
 	uint32_t bom;
-	bool in_string, escaped;
+	bool in_string, escaped, single;
 };
 
 void split_init(struct split *s, enum split_kind kind, size_t row_bytes, split_row_fn *row, void *ctx);
-/* 0; or -1: P_BROKEN_JSON (array), P_TOO_LARGE (row longer than row_bytes). */
+/* 0; or -1: P_BROKEN_JSON (array), P_TOO_LARGE (row longer than row_bytes; for
+ * NDJSON without its CRLF). After anything but 0 only split_release may follow. */
 int split_feed(struct split *s, const char *p, size_t n, struct err *e);
 /* The body is over: hands out the last line, or reports an array cut short. */
 int split_end(struct split *s, struct err *e);

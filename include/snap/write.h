@@ -63,13 +63,18 @@ struct snap_prompt {
 
 struct snap_writer;
 
+/* All: P_STORAGE_FULL when there is no room, P_TOO_LARGE beyond 2^32 − 1
+ * responses or a text of 4 GiB, else P_INTERNAL. After a failure only
+ * snap_finish (which refuses) or snap_abandon may follow. */
 int snap_create(struct snap_writer **w, const char *dir, struct err *e);
 int snap_put(struct snap_writer *w, const struct snap_prompt *p, struct err *e);
-/* revision: 64 hex digits; meta: canonical JSON. bytes: the file's length.
+/* revision: 64 lower-case hex digits; meta: canonical JSON. bytes: the file's length.
  * Always ends the writer. */
 int snap_finish(struct snap_writer *w, struct str revision, struct str meta, uint32_t flags,
                 uint64_t *bytes, struct err *e);
 /* Ends the writer and leaves nothing behind. NULL is allowed. */
 void snap_abandon(struct snap_writer *w);
+/* At start: removes what writers that were cut short left in dir (tmp-*). */
+void snap_sweep(const char *dir);
 
 #endif

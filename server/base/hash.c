@@ -1,8 +1,14 @@
 #include "base/hash.h"
 
+#include <sodium/core.h>
 #include <sodium/crypto_hash_sha512.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+int hash_start(void)
+{
+	return sodium_init() < 0 ? -1 : 0;
+}
 
 void sha256_init(struct sha256 *h)
 {

@@ -20,8 +20,7 @@ int want_type(const struct json *v, enum json_type type, struct err *e)
 	return err_set(e, P_INVALID, "must be %s, not %s", name[type], json_type_name(v));
 }
 
-/* JSON Pointer: ~ and / in a key are escaped. */
-static int under_key(struct err *e, struct str key)
+int under_key(struct err *e, struct str key)
 {
 	char safe[130];
 	size_t n = 0;

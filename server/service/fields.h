@@ -43,6 +43,8 @@ field_fn read_seed;   /* uint64_t: a whole number, 0 … 2^53 */
 field_fn read_time;   /* int64_t: RFC 3339, microseconds since 1970 */
 field_fn read_bool;   /* bool */
 
+/* err_under with one key as a step of a JSON Pointer: its ~ and / are escaped. */
+int under_key(struct err *e, struct str key);
 /* 0, or P_INVALID "must be an array, not a string". */
 int want_type(const struct json *v, enum json_type type, struct err *e);
 /* The field grammar of ids, for paths as well. */

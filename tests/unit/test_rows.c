@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <sodium/core.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "../../server/service/rows.h"
 
 static struct arena arena;
@@ -304,7 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_trl_never_cuts_a_code_point, setup, teardown),
 	};
 
-	if (sodium_init() < 0)
+	if (hash_start() < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
