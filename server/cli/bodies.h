@@ -1,0 +1,50 @@
+/* bodies.h - rows into bodies, bodies to the daemon, answers into sums.
+ *
+ * A body is NDJSON of about body_bytes, packed with zstd. It is posted again
+ * while the daemon is busy or out of reach, under one Idempotency-Key. */
+#ifndef PREFD_CLI_BODIES_H
+#define PREFD_CLI_BODIES_H
+
+#include "base/buf.h"
+#include "base/fetch.h"
+
+/* What posting returns beside 0: a signal came (SOURCE_INTERRUPTED too);
+ * refused, and the user was told; failed, and e says why. */
+enum { BODIES_INTERRUPTED = 1, BODIES_REFUSED = 2, BODIES_FAILED = 3 };
+
+enum { TALLY_NAME_BYTES = 32, TALLIES_MAX = 32 };
+
+/* One count of the answers, as "prompts" "created". */
+struct tally {
+	char group[TALLY_NAME_BYTES], name[TALLY_NAME_BYTES];
+	uint64_t n;
+};
+
+struct bodies {
+	const char *command, *url;
+	uint64_t body_bytes, body_rows; /* of a body at most */
+	struct fetch *fetch;
+	struct fetch_reply reply;
+	struct buf rows, packed;
+	uint64_t first_row;  /* the row number, in the source, of the body's first */
+	uint64_t row_count;  /* in the body */
+	uint64_t sent_rows, sent_bytes, posts;
+	uint64_t rejected;
+	uint64_t errors_left; /* still to be shown */
+	char key[64];        /* what the idempotency keys begin with */
+	struct tally tally[TALLIES_MAX];
+	int tallies;
+};
+
+/* url, fetch and command outlive it. */
+void bodies_init(struct bodies *b, const char *command, const char *url, struct fetch *fetch);
+void bodies_release(struct bodies *b);
+/* Whether a row of n bytes still goes into the body that is being filled. */
+bool bodies_take(const struct bodies *b, size_t n);
+void bodies_add(struct bodies *b, uint64_t number, struct str row);
+/* Posts what there is; the body is empty afterwards. */
+int bodies_post(struct bodies *b, struct err *e);
+/* Standard output: the sums, a line a group. */
+void bodies_print(const struct bodies *b);
+
+#endif

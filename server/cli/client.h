@@ -1,0 +1,63 @@
+/* client.h - what the subcommands that talk to a daemon share. */
+#ifndef PREFD_CLI_CLIENT_H
+#define PREFD_CLI_CLIENT_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/fetch.h"
+#include "base/json.h"
+
+/* Exit statuses of the subcommands. */
+enum { CLI_DONE, CLI_FAILED, CLI_USAGE };
+
+/* --- options ---------------------------------------------------------------- */
+
+/* The next option's `val`, -1 behind the last, '?' when it said what is wrong. */
+int cli_option(const char *command, int argc, char **argv, const struct option *options);
+/* "prefd COMMAND: …" on standard error; control characters show as '?'. */
+void cli_complain(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same and a hint at --help; returns CLI_USAGE. */
+int cli_misused(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "4MiB", "512KiB", "1000000": bytes; false when it is none. */
+bool cli_bytes(const char *text, uint64_t *bytes);
+/* Digits only. */
+bool cli_whole(const char *text, uint64_t *n);
+
+/* --- requests --------------------------------------------------------------- */
+
+/* Ends url with the path's next segment, percent-encoded: "/" and the text. */
+void cli_segment(struct buf *url, const char *text);
+/* "?name=value" or "&name=value", encoded; nothing when value is NULL. */
+void cli_query(struct buf *url, const char *name, const char *value);
+/* The server to ask: the flag, else PREFD_SERVER, else http://127.0.0.1:8420;
+ * without slashes at the end. */
+void cli_server(struct buf *url, const char *flag);
+
+/* Waiting for a daemon that is busy: as long as Retry-After says, else twice
+ * as long each time; a bounded number of times. All zero is a fresh start. */
+struct patience {
+	int tries;
+};
+/* Whether this answer, or a failed call (reply NULL), may be tried again. */
+bool cli_may_retry(const struct fetch_reply *reply, const struct err *e);
+/* Waits. false: the patience is at its end, or a signal came. */
+bool cli_wait(struct patience *p, const struct fetch_reply *reply);
+
+/* --- answers ---------------------------------------------------------------- */
+
+/* A problem+json in plain words; rows are counted from first_row. */
+void cli_problem(const char *command, const struct fetch_reply *reply, uint64_t first_row);
+/* The answer's `errors`, a line each, at most *left of them (counted down);
+ * returns how many there are. */
+enum { CLI_ERRORS_SHOWN_MAX = 100 };
+uint64_t cli_errors(const struct json *answer, uint64_t first_row, uint64_t *left);
+
+/* --- signals ---------------------------------------------------------------- */
+
+/* SIGINT and SIGTERM set a flag once; a second one ends the process. */
+void cli_catch_signals(void);
+bool cli_interrupted(void);
+
+#endif

@@ -1,0 +1,339 @@
+/* prefd import: a file's rows to a daemon, in bodies, as often as it takes. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/heap.h"
+#include "bodies.h"
+#include "cli/cli.h"
+#include "client.h"
+#include "import_options.h"
+#include "progress.h"
+#include "resume.h"
+#include "source.h"
+
+static const char COMMAND[] = "import";
+
+/* A row longer than this ends the import. */
+enum { ROW_BYTES_HELD = 64 * 1024 * 1024 };
+
+struct import {
+	struct import_options o;
+	struct source source;
+	struct fetch *fetch;
+	struct buf base, url; /* of the dataset; of the rows */
+	char *dataset;
+	uint64_t row_bytes;   /* the server's limit */
+	uint64_t start_row, rejected_before;
+	uint64_t too_long;    /* rows that were refused here */
+	struct bodies bodies;
+	struct resume resume;
+	struct progress progress;
+};
+
+/* --- before the rows ------------------------------------------------------------------ */
+
+/* One small request, patiently; its answer in reply. Says what is wrong. */
+static int ask(struct import *im, const char *method, const char *url, struct str body, struct fetch_reply *reply)
+{
+	static const char *const headers[] = {"Content-Type: application/json", NULL};
+	struct fetch_request q = {.method = method, .url = url, .headers = body.p ? headers : NULL, .body = body};
+	struct patience patience = {0};
+	struct err e;
+
+	do {
+		if (fetch_do(im->fetch, &q, reply, &e) < 0) {
+			cli_complain(COMMAND, "%s", e.detail);
+			return -1;
+		}
+		if (!cli_may_retry(reply, NULL))
+			break;
+	} while (cli_wait(&patience, reply));
+	if (reply->status == 200 || reply->status == 201)
+		return 0;
+	cli_problem(COMMAND, reply, 0);
+	return -1;
+}
+
+static uint64_t limit_of(const struct json *limits, const char *name, uint64_t otherwise)
+{
+	const struct json *v = limits ? json_get(limits, name) : NULL;
+
+	return v && json_type(v) == JSON_NUMBER && json_number(v) >= 1 ? (uint64_t)json_number(v) : otherwise;
+}
+
+/* What the server takes bounds what is sent; a size that was asked for is only lowered. */
+static int learn_limits(struct import *im)
+{
+	struct fetch_reply reply;
+	struct buf url = BUF_INIT;
+	struct arena a;
+	struct err e;
+	const struct json *v;
+	uint64_t most;
+
+	arena_init(&a);
+	fetch_reply_init(&reply);
+	cli_server(&url, im->o.server);
+	buf_add(&url, "/v1/limits", sizeof "/v1/limits");
+	if (ask(im, "GET", url.p, STR_NONE, &reply) < 0) {
+		buf_release(&url);
+		fetch_reply_release(&reply);
+		return -1;
+	}
+	v = json_parse(&a, buf_view(&reply.body), JSON_DEPTH_MAX, &e);
+	most = limit_of(v, "body_bytes", im->o.body_bytes);
+	im->bodies.body_bytes = im->o.body_bytes < most ? im->o.body_bytes : most;
+	im->bodies.body_rows = limit_of(v, "rows", UINT64_MAX);
+	im->row_bytes = limit_of(v, "row_bytes", ROW_BYTES_HELD);
+	/* The newline of a body's only row must fit as well. */
+	if (im->row_bytes >= most)
+		im->row_bytes = most - 1;
+	arena_release(&a);
+	fetch_reply_release(&reply);
+	buf_release(&url);
+	return 0;
+}
+
+static void put_dataset(const struct import_options *o, struct buf *body)
+{
+	buf_lit(body, "{\"attributes\":{");
+	for (int i = 0; i < o->attributes; i++) {
+		const char *equals = strrchr(o->attribute[i], '=');
+
+		json_put_key_str(body, (struct str){o->attribute[i], (size_t)(equals - o->attribute[i])});
+		buf_lit(body, "{\"min\":");
+		json_put_number(body, strtod(equals + 1, NULL));
+		buf_lit(body, ",\"max\":");
+		json_put_number(body, strtod(strchr(equals, ':') + 1, NULL));
+		buf_byte(body, '}');
+	}
+	buf_lit(body, "}}");
+}
+
+/* Makes the dataset when asked to; else sees that it is there. created_at tells
+ * a dataset from one of the same name that was deleted: progress belongs to one. */
+static int prepare_dataset(struct import *im, struct buf *created_at)
+{
+	struct fetch_reply reply;
+	struct buf body = BUF_INIT;
+	struct err e;
+	int rc;
+
+	fetch_reply_init(&reply);
+	put_dataset(&im->o, &body);
+	buf_byte(&im->base, '\0');
+	rc = im->o.create ? ask(im, "PUT", im->base.p, buf_view(&body), &reply)
+	                  : ask(im, "GET", im->base.p, STR_NONE, &reply);
+	if (rc == 0 && json_scan(buf_view(&reply.body), JSON_DEPTH_MAX, &e) == 0) {
+		buf_str(created_at, json_raw_member(buf_view(&reply.body), "created_at"));
+	} else if (reply.status == 404) {
+		fprintf(stderr, "  (--create makes the dataset)\n");
+	}
+	im->base.n--;
+	buf_release(&body);
+	fetch_reply_release(&reply);
+	return rc;
+}
+
+static void make_url(struct import *im)
+{
+	const struct import_options *o = &im->o;
+
+	buf_str(&im->url, buf_view(&im->base));
+	cli_segment(&im->url, o->kind);
+	cli_query(&im->url, "format", o->format);
+	cli_query(&im->url, "judge", o->judge);
+	cli_query(&im->url, "fix_overall", o->fix_overall ? "true" : NULL);
+	cli_query(&im->url, "on_error", o->on_error);
+	cli_query(&im->url, "on_conflict", o->on_conflict);
+	buf_byte(&im->url, '\0');
+}
+
+/* Where to begin: as asked, else where the same import was cut short. */
+static void find_start(struct import *im, struct str created_at)
+{
+	const struct source *s = &im->source;
+	struct str parts[] = {buf_view(&im->url), created_at, str_of(s->path), {(const char *)&s->size_bytes, 8},
+	                      {(const char *)&s->mtime_ns, 8}};
+	struct resume_point at = {0, 0};
+
+	if (s->path && s->size_bytes > 0) {
+		resume_init(&im->resume, parts, sizeof parts / sizeof parts[0]);
+		at = resume_load(&im->resume);
+	}
+	if (im->o.has_start_row)
+		at = (struct resume_point){im->o.start_row, 0};
+	else if (at.rows > 0)
+		fprintf(stderr, "prefd import: going on at row %" PRIu64 "\n", at.rows);
+	im->start_row = at.rows;
+	im->rejected_before = at.rejected;
+}
+
+/* --- the rows -------------------------------------------------------------------------- */
+
+static int post(struct import *im, struct err *e)
+{
+	struct bodies *b = &im->bodies;
+	uint64_t end = b->first_row + b->row_count;
+	struct progress_state state;
+	int rc;
+
+	if (b->row_count == 0)
+		return 0;
+	progress_clear(&im->progress); /* an answer may have something to say */
+	rc = bodies_post(b, e);
+	if (rc != 0)
+		return rc;
+	im->start_row = end;
+	resume_save(&im->resume, (struct resume_point){end, im->rejected_before + b->rejected + im->too_long});
+	state = (struct progress_state){b->sent_rows, b->sent_bytes, im->source.read_bytes};
+	progress_show(&im->progress, &state);
+	return 0;
+}
+
+/* The server would refuse the whole body for it. What came before goes out
+ * first, so that a body's rows stay consecutive. */
+static int refuse_row(struct import *im, uint64_t number, struct str row, struct err *e)
+{
+	int rc = post(im, e);
+
+	if (rc != 0)
+		return rc;
+	progress_clear(&im->progress);
+	fprintf(stderr, "  row %" PRIu64 ": %zu bytes, and the server takes rows of at most %" PRIu64 "\n", number,
+	        row.n, im->row_bytes);
+	im->too_long++;
+	im->start_row = number + (im->o.on_error ? 1 : 0);
+	return im->o.on_error ? 0 : BODIES_REFUSED;
+}
+
+static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
+{
+	struct import *im = ctx;
+	int rc = 0;
+
+	if (cli_interrupted())
+		return BODIES_INTERRUPTED;
+	if (number < im->start_row)
+		return 0;
+	if (im->bodies.posts == 0 && im->bodies.row_count == 0)
+		progress_begin(&im->progress, im->source.read_bytes);
+	if (row.n > im->row_bytes)
+		return refuse_row(im, number, row, e);
+	if (!bodies_take(&im->bodies, row.n))
+		rc = post(im, e);
+	if (rc == 0)
+		bodies_add(&im->bodies, number, row);
+	return rc;
+}
+
+static int send_rows(struct import *im, struct err *e)
+{
+	int rc = source_rows(&im->source, ROW_BYTES_HELD, on_row, im, e);
+
+	struct err last;
+
+	if (rc == 0)
+		return post(im, e);
+	/* Good rows in front of a broken end are rows too. */
+	if (rc == -1)
+		post(im, &last);
+	return rc;
+}
+
+/* --- the end --------------------------------------------------------------------------- */
+
+static void print_sums(const struct import *im, uint64_t rejected)
+{
+	const struct bodies *b = &im->bodies;
+
+	printf("%s: %" PRIu64 " rows in %.1f s\n", im->dataset, b->sent_rows, progress_seconds(&im->progress));
+	bodies_print(b);
+	if (rejected > 0)
+		printf("  %-12s %" PRIu64 "\n", "rejected", rejected);
+}
+
+static int finish(struct import *im, int rc, const struct err *e)
+{
+	uint64_t rejected = im->rejected_before + im->bodies.rejected + im->too_long;
+
+	progress_clear(&im->progress);
+	if (rc == -1 || rc == BODIES_FAILED)
+		cli_complain(COMMAND, "%s", e->detail);
+	print_sums(im, rejected);
+	if (rc == 0) {
+		resume_forget(&im->resume);
+		return rejected > 0 ? CLI_FAILED : CLI_DONE;
+	}
+	if (rc == BODIES_INTERRUPTED && im->source.path)
+		fprintf(stderr, "prefd import: interrupted before row %" PRIu64 "; the same command goes on there\n",
+		        im->start_row);
+	else
+		fprintf(stderr, "prefd import: ended before row %" PRIu64 "; --start-row %" PRIu64 " goes on there\n",
+		        im->start_row, im->start_row);
+	return CLI_FAILED;
+}
+
+static int run(struct import *im)
+{
+	struct buf created_at = BUF_INIT;
+	struct err e = {P_NONE, "", ""};
+	int rc = source_open(&im->source, im->o.file, &e);
+
+	if (rc < 0) {
+		cli_complain(COMMAND, "%s", e.detail);
+		return CLI_FAILED;
+	}
+	rc = learn_limits(im);
+	if (rc == 0)
+		rc = prepare_dataset(im, &created_at);
+	if (rc < 0) {
+		buf_release(&created_at);
+		return CLI_FAILED;
+	}
+	make_url(im);
+	im->bodies.url = im->url.p;
+	find_start(im, buf_view(&created_at));
+	buf_release(&created_at);
+	progress_init(&im->progress, COMMAND, im->source.size_bytes);
+	return finish(im, send_rows(im, &e), &e);
+}
+
+/* justeval.ndjson.gz is justeval. */
+static char *dataset_name(const struct import_options *o)
+{
+	const char *slash = strrchr(o->file, '/'), *base = slash ? slash + 1 : o->file;
+	char *name = heap_strdup(o->dataset ? o->dataset : base);
+
+	if (o->dataset == NULL)
+		name[strcspn(name, ".")] = '\0';
+	return name;
+}
+
+int cli_import(int argc, char **argv)
+{
+	struct import im = {.source = {.fd = -1}};
+	int rc = import_options(&im.o, argc, argv);
+
+	if (im.o.help)
+		import_usage();
+	if (im.o.help || rc != CLI_DONE)
+		return rc;
+	cli_catch_signals();
+	im.fetch = fetch_new();
+	im.dataset = dataset_name(&im.o);
+	cli_server(&im.base, im.o.server);
+	buf_lit(&im.base, "/v1/datasets");
+	cli_segment(&im.base, im.dataset);
+	bodies_init(&im.bodies, COMMAND, NULL, im.fetch);
+	rc = run(&im);
+	bodies_release(&im.bodies);
+	source_close(&im.source);
+	fetch_free(im.fetch);
+	buf_release(&im.base);
+	buf_release(&im.url);
+	heap_free(im.dataset);
+	return rc;
+}
