@@ -14,8 +14,10 @@ struct loop;
 typedef void loop_fn(void *ctx);
 
 struct loop *loop_new(void);
-/* Runs until loop_stop; then lets running work end. */
+/* Runs until loop_stop; then lets running work end. Work that a done callback
+ * begins after loop_stop runs as well: who goes step by step ends by itself. */
 void loop_run(struct loop *l);
+/* Ends the loop if loop_stop has not; calls that were not run are dropped. */
 void loop_free(struct loop *l);
 /* From the loop's own thread. */
 void loop_stop(struct loop *l);

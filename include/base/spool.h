@@ -31,7 +31,8 @@ struct spool {
 };
 
 void spool_init(struct spool *s, struct spool_budget *budget);
-/* P_UNAVAILABLE: the budget is spent; P_STORAGE_FULL: the disk is full. */
+/* P_UNAVAILABLE: the budget is spent, and nothing was added; P_STORAGE_FULL:
+ * the disk is full. After any other than a spent budget only spool_release. */
 int spool_add(struct spool *s, struct str frame, struct err *e);
 /* Ends writing. From here on only spool_next. */
 int spool_seal(struct spool *s, struct err *e);
