@@ -4,7 +4,8 @@
  * block is checked against its XXH3 the first time it is touched, and every
  * offset where it is used, so a damaged or hostile file gives P_DAMAGED and
  * never a wrong byte. All reading calls may run on many threads at once.
- * The file may be unlinked or replaced while it is open. */
+ * The file may be unlinked or replaced while it is open, but not shortened in
+ * place, which nothing here ever does. */
 #ifndef PREFD_SNAP_READ_H
 #define PREFD_SNAP_READ_H
 

@@ -421,7 +421,7 @@ static void one_nan_is_like_another(void **state)
 
 /* Reads all there is, as far as it goes; -1 at the first error, which must be
  * P_DAMAGED. The sum keeps the reads from being left out. */
-static volatile uint64_t all_bytes;
+static _Thread_local volatile uint64_t all_bytes;
 
 static void touch(struct str s)
 {
