@@ -13,8 +13,8 @@ int json_scan_numbers(struct str text, int max_depth, bool *long_number, struct 
 /* json_compact with every such number replaced by the double it stands for. */
 void json_shorten_numbers(struct buf *out, struct str scanned);
 
-/* The bytes of the valid UTF-8 sequence at p (p < end), 1 to 4; or 0. */
-size_t utf8_step(const char *p, const char *end);
+/* Passes over valid UTF-8 that is not ASCII; stops at the first other byte. */
+const char *utf8_run(const char *p, const char *end);
 /* The value of four hex digits, or -1. p has four bytes. */
 int json_hex4(const char *p);
 /* Undoes the escapes of a scanned string (without its quotes). out has raw.n

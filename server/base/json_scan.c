@@ -124,38 +124,37 @@ static inline const char *plain_run(const char *p, const char *end)
 /* \uXXXX or a surrogate pair of them: the bytes it takes, or 0 after failing. */
 static size_t scan_unicode(struct scan *s, const char *p)
 {
-	int code = s->end - p >= 6 ? json_hex4(p + 2) : -1;
-	int low;
+	int code = s->end - p >= 6 ? json_hex4(p + 2) : -1, low = -1;
 
+	if (code > 0 && (code < 0xD800 || code > 0xDFFF))
+		return 6;
+	if (code > 0 && code < 0xDC00 && s->end - p >= 12 && p[6] == '\\' && p[7] == 'u')
+		low = json_hex4(p + 8);
+	if (low >= 0xDC00 && low <= 0xDFFF)
+		return 12;
 	if (code < 0)
 		fail(s, p, "\\u wants four hex digits");
 	else if (code == 0)
 		fail(s, p, "\\u0000 is not taken");
-	else if (code < 0xD800 || code > 0xDFFF)
-		return 6;
-	else {
-		low = code < 0xDC00 && s->end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? json_hex4(p + 8) : -1;
-		if (low >= 0xDC00 && low <= 0xDFFF)
-			return 12;
+	else
 		fail(s, p, "\\u%04X is half of a surrogate pair", (unsigned)code);
-	}
 	return 0;
 }
 
-/* What stands at p in a string and is not plain: its bytes, or 0 after failing. */
+/* What stands at p in a string and is not plain, an escape or a run of UTF-8:
+ * its bytes, or 0 after failing. */
 static size_t scan_special(struct scan *s, const char *p)
 {
 	unsigned char c = (unsigned char)*p;
-	size_t n;
+	size_t n = c < 0x80 ? 0 : (size_t)(utf8_run(p, s->end) - p);
 
+	if (n > 0)
+		return n;
 	if (c < 0x20)
 		fail(s, p, "A control character (0x%02X) stands in a string; write it as \\u%04X", c, c);
-	else if (c >= 0x80) {
-		n = utf8_step(p, s->end);
-		if (n > 0)
-			return n;
+	else if (c >= 0x80)
 		fail(s, p, "A string is not valid UTF-8: byte 0x%02X", c);
-	} else if (s->end - p < 2)
+	else if (s->end - p < 2)
 		fail(s, s->end, "The string is not closed");
 	else if (p[1] == 'u')
 		return scan_unicode(s, p);
@@ -197,7 +196,7 @@ static const char *digits(const char *p, const char *end)
 	return p;
 }
 
-/* p is behind the e; *exponent is kept within what an int holds. */
+/* p is behind the e; *exponent is kept from overflowing. */
 static const char *scan_exponent(const char *p, const char *end, long *exponent)
 {
 	bool minus = p < end && *p == '-';
@@ -360,8 +359,8 @@ static int scan_value(struct scan *s)
 		return scan_word(s, STR("false"));
 	case 'n':
 		return scan_word(s, STR("null"));
-	case '-': case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
+	case '-':
+	case '0' ... '9':
 		return scan_number(s);
 	default:
 		return expected(s, s->p, "a value");

@@ -13,13 +13,14 @@ static bool is_tail(char c)
 	return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-size_t utf8_step(const char *p, const char *end)
+/* The bytes of the valid sequence at p (not ASCII), or 0. */
+static inline size_t utf8_step(const char *p, const char *end)
 {
 	unsigned char c = (unsigned char)p[0], second;
-	size_t n = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
+	size_t n = c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
 
-	if (n < 2 || (size_t)(end - p) < n)
-		return n == 1 ? 1 : 0;
+	if (n == 0 || (size_t)(end - p) < n)
+		return 0;
 	second = (unsigned char)p[1];
 	if (!is_tail(p[1]) || (n > 2 && !is_tail(p[2])) || (n > 3 && !is_tail(p[3])))
 		return 0;
@@ -30,21 +31,32 @@ size_t utf8_step(const char *p, const char *end)
 	return n;
 }
 
+const char *utf8_run(const char *p, const char *end)
+{
+	while (p < end && (unsigned char)*p >= 0x80) {
+		size_t n = utf8_step(p, end);
+
+		if (n == 0)
+			break;
+		p += n;
+	}
+	return p;
+}
+
 bool utf8_valid(struct str s)
 {
 	const char *p = s.p, *end = s.n ? s.p + s.n : s.p;
 
 	while (p < end) {
-		size_t n;
+		const char *start = p;
 
-		if (end - p >= 8 && !swar_not_ascii(swar_load(p))) {
+		while (end - p >= 8 && !swar_not_ascii(swar_load(p)))
 			p += 8;
-			continue;
-		}
-		n = utf8_step(p, end);
-		if (n == 0)
+		while (p < end && (unsigned char)*p < 0x80)
+			p++;
+		p = utf8_run(p, end);
+		if (p == start)
 			return false;
-		p += n;
 	}
 	return true;
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -332,11 +333,52 @@ static void test_parse_scalars_and_errors(void **state)
 	check_str(json_string(parse(&a, STR("\"\""))), "");
 	assert_int_equal(json_type(parse(&a, STR("null"))), JSON_NULL);
 	assert_int_equal(json_size(parse(&a, STR("\"abc\""))), 0);
+	assert_null(json_get(parse(&a, STR("[1,{\"a\":2}]")), "a"));
 	assert_null(json_parse(&a, STR("[1,"), 32, &e));
 	assert_int_equal(e.problem, P_BROKEN_JSON);
 	assert_null(json_parse(&a, STR_NONE, 32, &e));
 	assert_null(json_parse(&a, STR("[[1]]"), 1, &e));
 	arena_release(&a);
+}
+
+/* Returns how many trees were not what was written. */
+static void *parse_many(void *arg)
+{
+	struct arena a;
+	uintptr_t wrong = 0;
+
+	arena_init(&a);
+	for (int i = 0; i < 2000; i++) {
+		struct err e;
+		char id[24];
+		const struct json *v;
+
+		snprintf(id, sizeof id, "%s-%d", (const char *)arg, i);
+		v = json_parse(&a, arena_printf(&a, "{\"ids\":[\"%s\",%d]}", id, i), 32, &e);
+		v = v ? json_first(json_get(v, "ids")) : NULL;
+		wrong += v == NULL || !str_eq(json_string(v), str_of(id)) || json_number(json_next(v)) != i;
+		if (i % 10 == 0)
+			arena_reset(&a);
+	}
+	arena_release(&a);
+	return (void *)wrong;
+}
+
+/* The hooks are the process's, the arena is the thread's. */
+static void test_parse_in_threads(void **state)
+{
+	static char *names[] = {"a", "b", "c", "d"};
+	pthread_t threads[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, parse_many, names[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(threads[i], &wrong), 0);
+		assert_null(wrong);
+	}
 }
 
 /* cJSON takes 63 bytes of a number; ours may be any length. */
@@ -581,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_scan_at_every_offset),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_scalars_and_errors),
+		cmocka_unit_test(test_parse_in_threads),
 		cmocka_unit_test(test_parse_long_numbers),
 		cmocka_unit_test(test_raw_member),
 		cmocka_unit_test(test_compact),
