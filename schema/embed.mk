@@ -1,7 +1,8 @@
 # Files that travel inside the binary, as symbol:path. The symbols are declared
 # in include/base/embedded.h. A generated file (under $(BUILD)/gen) needs its
 # rule below; everything else is automatic.
-EMBED := schema_001:schema/sqlite/001.sql
+EMBED := schema_001:schema/sqlite/001.sql \
+         dashboard:server/http/dashboard.html
 
 EMBED_PATHS := $(foreach e,$(EMBED),$(lastword $(subst :, ,$(e))))
 

@@ -1,0 +1,32 @@
+/* handlers.h - what the table of routes calls: one function a route, in the
+ * h_*.c file of its resource. Each reads the query, calls the service once and
+ * returns a reply. */
+#ifndef PREFD_HTTP_HANDLERS_H
+#define PREFD_HTTP_HANDLERS_H
+
+#include "request.h"
+
+typedef const struct reply *handler(struct request *r);
+
+/* h_meta.c */
+handler h_dashboard, h_healthz, h_readyz, h_metrics, h_limits, h_version;
+/* Works out the Content-Security-Policy of the embedded page, once. */
+void dashboard_policy(char *out, size_t n);
+
+/* h_datasets.c */
+handler h_datasets_list, h_dataset_get, h_dataset_put, h_dataset_delete, h_dataset_stats;
+
+/* h_ingest.c */
+handler h_rows;
+int rows_records(struct request *r, struct ingest_options *o, struct err *e);
+int rows_scores(struct request *r, struct ingest_options *o, struct err *e);
+int rows_comparisons(struct request *r, struct ingest_options *o, struct err *e);
+
+/* h_prompts.c */
+handler h_unscored, h_prompts_list, h_prompt_get, h_prompt_delete;
+
+/* h_snapshots.c */
+handler h_snapshot_create, h_snapshots_list, h_snapshot_get, h_snapshot_delete;
+handler h_batch, h_export, h_snapshot_rows, h_snapshot_statistics;
+
+#endif
