@@ -6,7 +6,7 @@
 #include "fields.h"
 #include "inside.h"
 #include "print.h"
-#include "recipe.h"
+#include "pick.h"
 #include "store/read.h"
 
 /* What every call here begins and ends with. */
@@ -187,6 +187,26 @@ static void print_vote(struct buf *b, const struct read_prompt *p, const struct 
 	buf_byte(b, '}');
 }
 
+/* The rewards that the default recipe would give now; NULL where it gives none. */
+static int default_rewards(struct browsing *w, const struct read_prompt *p, double **reward, struct err *e)
+{
+	struct dataset_stats stats;
+	struct recipe_post post;
+	struct picker picker;
+
+	if (recipe_read_post(&w->arena, STR("{}"), &post, e) < 0 ||
+	    store_stats(w->db, &w->arena, &w->dataset, &stats, e) < 0 ||
+	    recipe_resolve(&post.recipe, &w->arena, &w->dataset, &stats, e) < 0)
+		return -1;
+	picker_init(&picker, &post.recipe, &w->arena);
+	for (uint32_t i = 0; i < p->responses; i++) {
+		reward[i] = ARENA_NEW(&w->arena, double);
+		if (!pick_reward(&picker, &p->response[i], &w->arena, reward[i]))
+			reward[i] = NULL;
+	}
+	return 0;
+}
+
 int browse_prompt(struct service *s, struct str dataset, struct str prompt, bool ledger,
                   struct answer *out, struct err *e)
 {
@@ -194,21 +214,19 @@ int browse_prompt(struct service *s, struct str dataset, struct str prompt, bool
 	                (ledger ? READ_LEDGER : 0);
 	struct browsing w;
 	struct read_prompt p;
-	double *reward;
-	bool *has;
+	double **reward;
 
 	if (browse_begin(&w, s, dataset, out, e) < 0 ||
 	    store_prompt_get(w.db, &w.arena, &w.dataset, prompt, SEQ_LATEST, what, &p, e) < 0)
 		return browse_end(&w, -1);
-	reward = ARENA_ARRAY(&w.arena, double, p.responses);
-	has = ARENA_ARRAY(&w.arena, bool, p.responses);
-	if (recipe_default_rewards(w.db, &w.arena, &w.dataset, &p, reward, has, e) < 0)
+	reward = ARENA_ARRAY(&w.arena, double *, p.responses);
+	if (default_rewards(&w, &p, reward, e) < 0)
 		return browse_end(&w, -1);
 	print_prompt_head(w.b, &p);
 	json_put_key(w.b, "responses");
 	buf_byte(w.b, '[');
 	for (uint32_t i = 0; i < p.responses; i++)
-		print_response(w.b, &p.response[i], has[i] ? &reward[i] : NULL, ledger);
+		print_response(w.b, &p.response[i], reward[i], ledger);
 	buf_byte(w.b, ']');
 	json_put_key(w.b, "comparisons");
 	buf_byte(w.b, '[');
