@@ -65,14 +65,11 @@ static void pointer_of(const struct scan *s, char *out, size_t cap)
 		char index[24];
 		struct str name = {index, 0};
 
-		if (f->object) {
-			/* The key being read is its object's last one. */
-			size_t next = i + 1 < s->depth ? f[1].first_key : s->keys.n;
-
-			name = s->keys.list[next - 1].name;
-		} else {
+		/* The key being read is its object's last one. */
+		if (f->object)
+			name = s->keys.list[(i + 1 < s->depth ? f[1].first_key : s->keys.n) - 1].name;
+		else
 			name.n = (size_t)snprintf(index, sizeof index, "%zu", f->index);
-		}
 		if (!pointer_add(out, cap, name))
 			return;
 	}

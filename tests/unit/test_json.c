@@ -367,7 +367,7 @@ static void *parse_many(void *arg)
 /* The hooks are the process's, the arena is the thread's. */
 static void test_parse_in_threads(void **state)
 {
-	static char *names[] = {"a", "b", "c", "d"};
+	static char names[4][2] = {"a", "b", "c", "d"};
 	pthread_t threads[4];
 
 	(void)state;
