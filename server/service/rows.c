@@ -6,6 +6,7 @@
 #include "base/heap.h"
 
 enum { ID_HEX_BYTES = 16, LOGPROBS_PER_RESPONSE_MAX = 64 };
+#define STRENGTH_MAX 1e12       /* sums of strengths stay finite */
 #define LOGPROB_ROUNDING 0.001 /* above 0 by this much is rounding and taken as 0 */
 
 /* --- scores --------------------------------------------------------------------- */
@@ -390,7 +391,9 @@ static int read_strength(struct reading *r, const struct json *v, void *to, stru
 
 	if (read_number(r, v, x, e) < 0)
 		return -1;
-	return *x > 0 ? 0 : err_set(e, P_INVALID, "must be above 0");
+	if (*x <= 0 || *x > STRENGTH_MAX)
+		return err_set(e, P_INVALID, "must be above 0 and at most %g", STRENGTH_MAX);
+	return 0;
 }
 
 static const struct field comparison_fields[] = {
