@@ -10,12 +10,12 @@
 
 enum { HEADER_BYTES = 128, KEY_RANDOM_BYTES = 12 };
 
-void bodies_init(struct bodies *b, const char *command, const char *url, struct fetch *fetch)
+void bodies_init(struct bodies *b, const char *command, struct fetch *fetch, struct progress *progress)
 {
 	memset(b, 0, sizeof *b);
 	b->command = command;
-	b->url = url;
 	b->fetch = fetch;
+	b->progress = progress;
 	b->errors_left = CLI_ERRORS_SHOWN_MAX;
 	fetch_reply_init(&b->reply);
 	random_hex(b->key, KEY_RANDOM_BYTES);
@@ -78,6 +78,16 @@ static void add_count(struct bodies *b, struct str group, const struct json *mem
 	b->tally[i].n += (uint64_t)json_number(member);
 }
 
+static void say_errors(struct bodies *b, const struct json *answer)
+{
+	const struct json *errors = json_get(answer, "errors");
+
+	if (errors == NULL || json_size(errors) == 0)
+		return;
+	progress_clear(b->progress);
+	cli_errors(answer, b->first_row, &b->errors_left);
+}
+
 /* Sums every object of numbers, whatever its name: new counts need no change here. */
 static int add_counts(struct bodies *b, struct err *e)
 {
@@ -94,7 +104,7 @@ static int add_counts(struct bodies *b, struct err *e)
 			if (json_type(group) == JSON_OBJECT)
 				for (const struct json *c = json_first(group); c; c = json_next(c))
 					add_count(b, json_key(group), c);
-		cli_errors(v, b->first_row, &b->errors_left);
+		say_errors(b, v);
 	}
 	arena_release(&a);
 	if (v == NULL)
@@ -146,6 +156,7 @@ int bodies_post(struct bodies *b, struct err *e)
 	if (rc != 0)
 		return rc;
 	if (b->reply.status != 200 && b->reply.status != 207) {
+		progress_clear(b->progress);
 		cli_problem(b->command, &b->reply, b->first_row);
 		return BODIES_REFUSED;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/fetch.h"
+#include "progress.h"
 
 /* What posting returns beside 0: a signal came (SOURCE_INTERRUPTED too);
  * refused, and the user was told; failed, and e says why. */
@@ -24,6 +25,7 @@ struct bodies {
 	const char *command, *url;
 	uint64_t body_bytes, body_rows; /* of a body at most */
 	struct fetch *fetch;
+	struct progress *progress; /* taken off the terminal before anything is said */
 	struct fetch_reply reply;
 	struct buf rows, packed;
 	uint64_t first_row;  /* the row number, in the source, of the body's first */
@@ -36,8 +38,8 @@ struct bodies {
 	int tallies;
 };
 
-/* url, fetch and command outlive it. */
-void bodies_init(struct bodies *b, const char *command, const char *url, struct fetch *fetch);
+/* What it points to outlives it; the caller fills in url and the limits. */
+void bodies_init(struct bodies *b, const char *command, struct fetch *fetch, struct progress *progress);
 void bodies_release(struct bodies *b);
 /* Whether a row of n bytes still goes into the body that is being filled. */
 bool bodies_take(const struct bodies *b, size_t n);

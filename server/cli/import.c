@@ -182,7 +182,6 @@ static int post(struct import *im, struct err *e)
 
 	if (b->row_count == 0)
 		return 0;
-	progress_clear(&im->progress); /* an answer may have something to say */
 	rc = bodies_post(b, e);
 	if (rc != 0)
 		return rc;
@@ -327,7 +326,7 @@ int cli_import(int argc, char **argv)
 	cli_server(&im.base, im.o.server);
 	buf_lit(&im.base, "/v1/datasets");
 	cli_segment(&im.base, im.dataset);
-	bodies_init(&im.bodies, COMMAND, NULL, im.fetch);
+	bodies_init(&im.bodies, COMMAND, im.fetch, &im.progress);
 	rc = run(&im);
 	bodies_release(&im.bodies);
 	source_close(&im.source);

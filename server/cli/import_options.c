@@ -48,9 +48,9 @@ static bool one_of(const char *word, const char *words)
 	const char *at = words;
 	size_t n = strlen(word);
 
-	while ((at = strstr(at, word))) {
+	while (n > 0 && (at = strstr(at, word))) {
 		if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
-			return n > 0;
+			return true;
 		at++;
 	}
 	return false;
