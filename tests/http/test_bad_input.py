@@ -6,6 +6,7 @@ is a row, the place that the first error must name.
 
 import gzip
 import json
+import socket
 import struct
 import zlib
 
@@ -694,7 +695,6 @@ def test_bad_idempotency_keys(daemon, place, key):
 
 def raw(daemon, data):
     """The status of whatever the daemon says to these bytes, None when it only closes; and how many answers."""
-    import socket
     with socket.create_connection((daemon.host, daemon.port), timeout=20) as s:
         s.sendall(data)
         s.shutdown(socket.SHUT_WR)
@@ -736,7 +736,6 @@ def test_broken_http(daemon, place, kind):
 
 
 def test_a_body_cut_by_the_client(daemon, place):
-    import socket
     body = lines([{"id": f"cut{i}", "prompt": "q"} for i in range(100)])
     head = f"POST /v1/datasets/{place}/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n" \
            f"Content-Length: {len(body)}\r\n\r\n"
