@@ -2,7 +2,8 @@
 # in include/base/embedded.h. A generated file (under $(BUILD)/gen) needs its
 # rule below; everything else is automatic.
 EMBED := schema_001:schema/sqlite/001.sql \
-         dashboard:server/http/dashboard.html
+         dashboard:server/http/dashboard.html \
+         openapi:$(BUILD)/gen/openapi.json
 
 EMBED_PATHS := $(foreach e,$(EMBED),$(lastword $(subst :, ,$(e))))
 
@@ -18,3 +19,9 @@ $(BUILD)/gen/embedded.S: schema/embed.mk
 
 $(BUILD)/gen/embedded.o: $(BUILD)/gen/embedded.S $(EMBED_PATHS)
 	$(CC) -c -o $@ $<
+
+# The description as one JSON document, the row schemas inside.
+$(BUILD)/gen/openapi.json: schema/openapi.yaml schema/openapi.py $(wildcard schema/*.schema.json)
+	@mkdir -p $(@D)
+	$(PYTHON) schema/openapi.py $< > $@.tmp
+	@mv $@.tmp $@
