@@ -19,7 +19,7 @@ struct row_rules {
  * P_INVALID, P_UNKNOWN_KEY with the pointer of the place. */
 int row_read(struct arena *a, const struct row_rules *rules, struct str text, struct row *out, struct err *e);
 
-/* --- shared with formats.c --------------------------------------------------- */
+/* --- shared by rows.c, responses.c, formats.c --------------------------------------------------- */
 
 /* A message before it is printed canonically. */
 struct message {
@@ -34,6 +34,10 @@ struct draft {
 };
 
 void draft_score(struct arena *a, struct draft *d, const struct score *s);
+/* One element of "responses"; d zeroed. */
+int read_response(struct reading *r, const struct json *v, struct draft *d, struct err *e);
+/* A row of POST …/scores. */
+int read_score_row(struct reading *r, const struct json *v, struct row *out, struct err *e);
 /* [{"role","content"}, …] or one string (a user's message). */
 int read_messages(struct reading *r, const struct json *v, struct message **m, uint32_t *n, struct err *e);
 /* Messages, canonical text, hash, characters; the id when it is absent. */
