@@ -1,0 +1,213 @@
+/* read.c - prompts with what hangs on them, as they stood at a number.
+ *
+ * Facts are appended, so the past is a filter: rows with seq <= n, the last of
+ * each key. Rows come in key order and are merged in one pass: responses first,
+ * then scores and log-probabilities beside them. */
+#include "store/read.h"
+
+#include <stdlib.h>
+
+#include "read_inside.h"
+
+int reading_name(struct reading *r, int64_t key, struct str *name, struct err *e)
+{
+	struct name_slot *memo = &r->memo[(uint64_t)key % MEMO_SLOTS];
+
+	if (key != 0 && memo->key == key) {
+		*name = memo->name;
+		return 0;
+	}
+	if (name_text(r->s, r->a, key, name, e) < 0)
+		return -1;
+	*memo = (struct name_slot){key, *name};
+	return 0;
+}
+
+/* --- responses --------------------------------------------------------------------- */
+
+static int read_response(struct reading *r, struct query *q, struct read_response *out, struct err *e)
+{
+	*out = (struct read_response){
+		.key = column_int(q, 0),
+		.id = arena_str(r->a, column_text(q, 1)),
+		.text_key = column_int(q, 2),
+		.characters = (uint32_t)column_int(q, 4),
+		.tokens = column_null(q, 6) ? -1 : column_int(q, 6),
+		.finish_reason = arena_str(r->a, column_text(q, 7)),
+	};
+	column_bytes(q, 3, out->text_hash, sizeof out->text_hash);
+	return reading_name(r, column_int(q, 5), &out->model, e);
+}
+
+/* All versions up to seq go by; the last of each stays. Into s->rows, by key. */
+static int gather_responses(struct reading *r, int64_t prompt, struct err *e)
+{
+	struct buf *rows = &r->s->rows;
+	struct read_response next, *last = NULL;
+	struct query q;
+	int rc;
+
+	buf_clear(rows);
+	query_open(&q, r->s, SQL_RESPONSE_PAGE);
+	bind_int(&q, prompt);
+	bind_int(&q, 0);
+	bind_int(&q, r->seq);
+	while ((rc = query_step(&q, e)) == 1) {
+		if (read_response(r, &q, &next, e) < 0) {
+			query_close(&q);
+			return -1;
+		}
+		if (last && last->key == next.key)
+			*last = next;
+		else
+			buf_add(rows, &next, sizeof next);
+		last = (struct read_response *)(rows->p + rows->n) - 1;
+	}
+	return rc;
+}
+
+static int read_texts(struct reading *r, struct read_response *response, uint32_t n, struct err *e)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (text_get(r->s, r->a, response[i].text_key, &response[i].text, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return str_cmp(((const struct read_response *)a)->id, ((const struct read_response *)b)->id);
+}
+
+static int read_responses(struct reading *r, struct read_prompt *p, struct err *e)
+{
+	if (gather_responses(r, p->key, e) < 0)
+		return -1;
+	p->responses = (uint32_t)(r->s->rows.n / sizeof *p->response);
+	if (p->responses == 0)
+		return 0;
+	p->response = arena_alloc(r->a, r->s->rows.n);
+	memcpy(p->response, r->s->rows.p, r->s->rows.n);
+	if ((r->what & READ_TEXTS) && read_texts(r, p->response, p->responses, e) < 0)
+		return -1;
+	if ((r->what & (READ_SCORES | READ_LEDGER)) && read_scores(r, p, e) < 0)
+		return -1;
+	if ((r->what & READ_LOGPROBS) && read_logprobs(r, p, e) < 0)
+		return -1;
+	if (p->responses > 1)
+		qsort(p->response, p->responses, sizeof *p->response, by_id);
+	return r->what & READ_VOTES ? read_votes(r, p, e) : 0;
+}
+
+/* --- prompts ------------------------------------------------------------------------- */
+
+/* 1: there at seq and in the split, 0: not, -1. */
+static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, int64_t text[2],
+                           struct err *e)
+{
+	struct query q;
+	int rc;
+
+	query_open(&q, r->s, SQL_PROMPT_AT);
+	bind_int(&q, prompt);
+	bind_int(&q, r->seq);
+	rc = query_step(&q, e);
+	if (rc <= 0)
+		return rc;
+	if (split.p && !str_eq(split, column_text(&q, 5))) {
+		query_close(&q);
+		return 0;
+	}
+	*p = (struct read_prompt){
+		.key = prompt,
+		.id = arena_str(r->a, column_text(&q, 1)),
+		.characters = (uint32_t)column_int(&q, 3),
+		.split = arena_str(r->a, column_text(&q, 5)),
+		.source = arena_str(r->a, column_text(&q, 6)),
+	};
+	column_bytes(&q, 2, p->messages_hash, sizeof p->messages_hash);
+	text[0] = column_int(&q, 4);
+	text[1] = column_int(&q, 7);
+	query_close(&q);
+	return 1;
+}
+
+static int read_prompt(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, struct err *e)
+{
+	int64_t text[2];
+	int rc = read_prompt_row(r, prompt, split, p, text, e);
+
+	if (rc <= 0)
+		return rc;
+	if (r->what & READ_MESSAGES) {
+		if (text_get(r->s, r->a, text[0], &p->messages, e) < 0 ||
+		    (text[1] && text_get(r->s, r->a, text[1], &p->metadata, e) < 0))
+			return -1;
+	}
+	return read_responses(r, p, e) < 0 ? -1 : 1;
+}
+
+int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, struct str id, int64_t seq,
+                     unsigned what, struct read_prompt *out, struct err *e)
+{
+	struct reading r = {.s = s, .a = a, .seq = seq, .what = what};
+	int64_t prompt;
+	bool begun;
+	int rc;
+
+	if (tx_read_begin(s, &begun, e) < 0)
+		return -1;
+	rc = prompt_find(s, d->key, id, &prompt, e);
+	if (rc == 1)
+		rc = read_prompt(&r, prompt, STR_NONE, out, e);
+	tx_read_end(s, begun);
+	if (rc == 0)
+		return err_set(e, P_UNKNOWN_PROMPT, "there is no prompt \"%.*s\"", STR_ARG(id));
+	return rc < 0 ? -1 : 0;
+}
+
+static int read_page(struct reading *r, int64_t dataset, struct str after, struct str split, uint32_t limit,
+                     struct read_prompt *out, uint32_t *n, struct err *e)
+{
+	struct query q;
+	int rc;
+
+	query_open(&q, r->s, SQL_PROMPT_PAGE);
+	bind_int(&q, dataset);
+	bind_text(&q, after.p ? after : STR(""));
+	while (*n < limit && (rc = query_step(&q, e)) != 0) {
+		if (rc == 1)
+			rc = read_prompt(r, column_int(&q, 1), split, &out[*n], e);
+		if (rc < 0) {
+			query_close(&q);
+			return -1;
+		}
+		*n += (uint32_t)rc;
+	}
+	query_close(&q);
+	return 0;
+}
+
+int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d, struct str after,
+                      struct str split, uint32_t limit, int64_t seq, unsigned what,
+                      struct read_prompt **out, uint32_t *n, struct err *e)
+{
+	struct reading r = {.s = s, .a = a, .seq = seq, .what = what};
+	bool begun;
+	int rc;
+
+	*n = 0;
+	if (limit > PAGE_MAX)
+		limit = PAGE_MAX;
+	*out = ARENA_ARRAY(a, struct read_prompt, limit);
+	if (tx_read_begin(s, &begun, e) < 0)
+		return -1;
+	rc = read_page(&r, d->key, after, split, limit, *out, n, e);
+	tx_read_end(s, begun);
+	return rc;
+}
+
+int store_text(struct store *s, struct arena *a, int64_t text_key, struct str *out, struct err *e)
+{
+	return text_get(s, a, text_key, out, e);
+}

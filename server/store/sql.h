@@ -1,0 +1,153 @@
+/* sql.h - every statement of the store, as a table.
+ *
+ * X(name, text). Parameters are bound in order; columns are read in order. A
+ * connection prepares a statement when it first needs it and keeps it. */
+#ifndef PREFD_STORE_SQL_H
+#define PREFD_STORE_SQL_H
+
+#define SCORE_IS "prompt=? AND response=? AND attribute=? AND judge=?"
+#define SNAPSHOT_COLUMNS \
+	"id, name, dataset, dataset_key, seq, state, posted, recipe, revision, result, problem, bytes, created_at"
+
+#define STATEMENTS(X) \
+	X(BEGIN, "BEGIN") \
+	X(BEGIN_WRITE, "BEGIN IMMEDIATE") \
+	X(COMMIT, "COMMIT") \
+	X(ROLLBACK, "ROLLBACK") \
+	X(SAVEPOINT, "SAVEPOINT request") \
+	X(RELEASE, "RELEASE request") \
+	X(UNDO, "ROLLBACK TO request") \
+	\
+	X(COUNTER_GET, "SELECT next FROM counter") \
+	X(COUNTER_SET, "UPDATE counter SET next=?") \
+	X(NAME_KEY, "SELECT key FROM name WHERE name=?") \
+	X(NAME_TEXT, "SELECT name FROM name WHERE key=?") \
+	X(NAME_INSERT, "INSERT INTO name(name) VALUES (?)") \
+	X(TEXT_GET, "SELECT body FROM text WHERE key=?") \
+	X(TEXT_INSERT, "INSERT INTO text VALUES (?,?)") \
+	X(TEXT_DELETE, "DELETE FROM text WHERE key=?") \
+	\
+	X(DATASET_GET, "SELECT key, name, description, goal_min, goal_max, seq, created_at, going FROM dataset" \
+	  " WHERE name=?") \
+	X(DATASET_LIST, "SELECT key, name, description, goal_min, goal_max, seq, created_at, going FROM dataset" \
+	  " WHERE name>? AND going=0 ORDER BY name LIMIT ?") \
+	X(DATASET_STATE, "SELECT key, seq, clock FROM dataset WHERE name=? AND going=0") \
+	X(DATASET_SET_STATE, "UPDATE dataset SET seq=?, clock=? WHERE key=?") \
+	X(DATASET_INSERT, "INSERT INTO dataset(name, description, goal_min, goal_max, created_at)" \
+	  " VALUES (?,?,?,?,?)") \
+	X(DATASET_CHANGE, "UPDATE dataset SET description=?, goal_min=?, goal_max=? WHERE key=?") \
+	X(DATASET_GO, "UPDATE dataset SET going=1 WHERE key=?") \
+	X(DATASET_GOING, "SELECT key FROM dataset WHERE going=1 ORDER BY key LIMIT 1") \
+	X(DATASET_DELETE, "DELETE FROM dataset WHERE key=?") \
+	X(DATASET_REVOKE, "UPDATE snapshot SET state=3, problem=? WHERE dataset_key=? AND state IN (0,1,2)") \
+	X(ATTRIBUTE_LIST, "SELECT attribute, min, max FROM attribute WHERE dataset=?") \
+	X(ATTRIBUTE_GET, "SELECT min, max FROM attribute WHERE dataset=? AND attribute=?") \
+	X(ATTRIBUTE_PUT, "INSERT INTO attribute VALUES (?,?,?,?)" \
+	  " ON CONFLICT DO UPDATE SET min=excluded.min, max=excluded.max") \
+	X(ATTRIBUTE_DELETE, "DELETE FROM attribute WHERE dataset=?") \
+	\
+	X(PROMPT_FIND, "SELECT prompt FROM prompt_key WHERE dataset=? AND id=?") \
+	X(PROMPT_PAGE, "SELECT id, prompt FROM prompt_key WHERE dataset=? AND id>? ORDER BY id") \
+	X(PROMPT_KEY_INSERT, "INSERT INTO prompt_key VALUES (?,?,?)") \
+	X(PROMPT_KEY_DELETE, "DELETE FROM prompt_key WHERE dataset=? AND id=?") \
+	X(PROMPT_AT, "SELECT seq, id, hash, characters, messages, split, source, metadata FROM prompt" \
+	  " WHERE prompt=? AND seq<=? ORDER BY seq DESC LIMIT 1") \
+	X(PROMPT_INSERT, "INSERT INTO prompt VALUES (?,?,?,?,?,?,?,?,?)") \
+	X(PROMPT_SLICE, "SELECT seq, messages, metadata, id FROM prompt WHERE prompt=? ORDER BY seq LIMIT ?") \
+	X(PROMPT_DELETE, "DELETE FROM prompt WHERE prompt=? AND seq=?") \
+	X(PROMPT_SUM_GET, "SELECT responses, scored FROM prompt_sum WHERE dataset=? AND prompt=?") \
+	X(PROMPT_SUM_PUT, "INSERT INTO prompt_sum VALUES (?,?,?,?)" \
+	  " ON CONFLICT DO UPDATE SET responses=excluded.responses, scored=excluded.scored") \
+	X(PROMPT_SUM_FROM, "SELECT prompt FROM prompt_sum WHERE dataset=? AND prompt>=? ORDER BY prompt") \
+	X(PROMPT_SUM_DELETE, "DELETE FROM prompt_sum WHERE dataset=? AND prompt=?") \
+	\
+	X(RESPONSE_FIND, "SELECT prompt, response FROM response_key WHERE dataset=? AND id=?") \
+	X(RESPONSE_KEY_INSERT, "INSERT INTO response_key VALUES (?,?,?,?)") \
+	X(RESPONSE_KEY_DELETE, "DELETE FROM response_key WHERE dataset=? AND id=?") \
+	X(RESPONSE_LATEST, "SELECT text, hash, characters, model, tokens, finish_reason FROM response" \
+	  " WHERE prompt=? AND response=? ORDER BY seq DESC LIMIT 1") \
+	X(RESPONSE_PAGE, "SELECT response, id, text, hash, characters, model, tokens, finish_reason FROM response" \
+	  " WHERE prompt=? AND response>? AND seq<=? ORDER BY response, seq") \
+	X(RESPONSE_INSERT, "INSERT INTO response VALUES (?,?,?,?,?,?,?,?,?,?)") \
+	X(RESPONSE_DELETE, "DELETE FROM response WHERE prompt=? AND response=? AND seq=?") \
+	X(RESPONSE_SLICE, "SELECT response, seq, id, text, characters, model FROM response" \
+	  " WHERE prompt=? ORDER BY response, seq LIMIT ?") \
+	X(RESPONSE_ID, "SELECT id FROM response WHERE prompt=? AND response=? LIMIT 1") \
+	X(RESPONSE_MORE, "SELECT 1 FROM response WHERE prompt=? AND response=? LIMIT 1") \
+	\
+	X(SCORE_LEDGER, "SELECT value, status, at, seq FROM score WHERE " SCORE_IS " ORDER BY seq") \
+	X(SCORE_PAGE, "SELECT response, attribute, judge, seq, value, status, at, rationale FROM score" \
+	  " WHERE prompt=? AND seq<=? ORDER BY response, attribute, judge, seq") \
+	X(SCORE_ANY_GOOD, "SELECT 1 FROM score WHERE prompt=? AND status=2 LIMIT 1") \
+	X(SCORE_INSERT, "INSERT INTO score VALUES (?,?,?,?,?,?,?,?,?)") \
+	X(SCORE_DELETE, "DELETE FROM score WHERE " SCORE_IS " AND seq=?") \
+	X(SCORE_SLICE, "SELECT response, attribute, judge, seq, value, status, at, rationale FROM score" \
+	  " WHERE prompt=? ORDER BY response, attribute, judge, seq LIMIT ?") \
+	\
+	X(VOTE_LEDGER, "SELECT chosen, strength, at, seq FROM comparison" \
+	  " WHERE prompt=? AND low=? AND high=? AND judge=? ORDER BY seq") \
+	X(VOTE_PAGE, "SELECT low, high, judge, seq, chosen, strength, at FROM comparison" \
+	  " WHERE prompt=? AND seq<=? ORDER BY low, high, judge, seq") \
+	X(VOTE_INSERT, "INSERT INTO comparison VALUES (?,?,?,?,?,?,?,?)") \
+	X(VOTE_DELETE, "DELETE FROM comparison WHERE prompt=? AND low=? AND high=? AND judge=? AND seq=?") \
+	X(VOTE_SLICE, "SELECT low, high, judge, seq, chosen, strength, at FROM comparison" \
+	  " WHERE prompt=? ORDER BY low, high, judge, seq LIMIT ?") \
+	\
+	X(LOGPROB_FIND, "SELECT seq FROM logprob WHERE prompt=? AND response=? AND model=?") \
+	X(LOGPROB_PAGE, "SELECT response, model, logprob, tokens FROM logprob" \
+	  " WHERE prompt=? AND seq<=? ORDER BY response, model") \
+	X(LOGPROB_INSERT, "INSERT INTO logprob VALUES (?,?,?,?,?,?)") \
+	X(LOGPROB_SLICE, "SELECT response, model FROM logprob WHERE prompt=? ORDER BY response, model LIMIT ?") \
+	X(LOGPROB_DELETE, "DELETE FROM logprob WHERE prompt=? AND response=? AND model=?") \
+	\
+	X(SERIES_GET, "SELECT key, failed, abstained, exact, bins FROM series" \
+	  " WHERE dataset=? AND kind=? AND a=? AND b=?") \
+	X(SERIES_LIST, "SELECT key, kind, a, b, failed, abstained, exact, bins FROM series" \
+	  " WHERE dataset=? ORDER BY kind, a, b") \
+	X(SERIES_OF_ATTRIBUTE, "SELECT key, a FROM series WHERE dataset=? AND kind=? AND b=?") \
+	X(SERIES_INSERT, "INSERT INTO series(dataset, kind, a, b, failed, abstained, exact, bins)" \
+	  " VALUES (?,?,?,?,?,?,?,?)") \
+	X(SERIES_UPDATE, "UPDATE series SET failed=?, abstained=?, exact=?, bins=? WHERE key=?") \
+	X(SERIES_DELETE, "DELETE FROM series WHERE key=?") \
+	X(TALLY_ADD, "INSERT INTO tally VALUES (?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n") \
+	X(TALLY_PRUNE, "DELETE FROM tally WHERE series=? AND value=? AND n=0") \
+	X(TALLY_LEAST, "SELECT value FROM tally WHERE series=? ORDER BY value LIMIT 1") \
+	X(TALLY_GREATEST, "SELECT value FROM tally WHERE series=? ORDER BY value DESC LIMIT 1") \
+	X(TALLY_LIST, "SELECT value, n FROM tally WHERE series=?") \
+	\
+	X(SNAPSHOT_GET, "SELECT " SNAPSHOT_COLUMNS " FROM snapshot WHERE id=?") \
+	X(SNAPSHOT_LIST, "SELECT " SNAPSHOT_COLUMNS " FROM snapshot WHERE id>? AND state<>4 ORDER BY id LIMIT ?") \
+	X(SNAPSHOT_LIST_DATASET, "SELECT " SNAPSHOT_COLUMNS " FROM snapshot" \
+	  " WHERE dataset_key=? AND id>? AND state<>4 ORDER BY id LIMIT ?") \
+	X(SNAPSHOT_IN_STATE, "SELECT " SNAPSHOT_COLUMNS " FROM snapshot" \
+	  " WHERE state=? AND id>? ORDER BY id LIMIT ?") \
+	X(SNAPSHOT_USERS, "SELECT count(*) FROM snapshot WHERE revision=? AND state=1") \
+	X(SNAPSHOT_INSERT, "INSERT INTO snapshot(" SNAPSHOT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)") \
+	X(SNAPSHOT_SETTLE, "UPDATE snapshot SET state=?, revision=coalesce(?, revision)," \
+	  " result=coalesce(?, result), problem=?, bytes=? WHERE id=?") \
+	\
+	X(ANSWER_GET, "SELECT request, status, location, body FROM answer WHERE key=?") \
+	X(ANSWER_PUT, "INSERT INTO answer(key, at, request, status, location, body) VALUES (?,?,?,?,?,?)" \
+	  " ON CONFLICT(key) DO UPDATE SET at=excluded.at, request=excluded.request, status=excluded.status," \
+	  " location=excluded.location, body=excluded.body") \
+	X(ANSWER_PURGE, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE at<? ORDER BY at LIMIT ?)") \
+	\
+	X(CHECK_INTEGRITY, "PRAGMA integrity_check(100)") \
+	X(CHECK_DATASETS, "SELECT name, key, seq FROM dataset WHERE key>? AND going=0 ORDER BY key LIMIT 1") \
+	X(CHECK_KEYS, "SELECT count(*) FROM response_key WHERE dataset=?") \
+	X(CHECK_PROMPTS, "SELECT count(*) FROM prompt_sum WHERE dataset=?") \
+	X(CHECK_TALLIES, "SELECT s.kind, s.a, s.b, t.value, t.n FROM series s JOIN tally t ON t.series=s.key" \
+	  " WHERE s.dataset=?") \
+	X(CHECK_TALLY_ORPHANS, "SELECT count(*) FROM (SELECT series FROM tally EXCEPT SELECT key FROM series)") \
+	X(CHECK_ORPHANS, "SELECT count(*) FROM (SELECT prompt FROM prompt UNION SELECT prompt FROM response" \
+	  " UNION SELECT prompt FROM score UNION SELECT prompt FROM comparison UNION SELECT prompt FROM logprob" \
+	  " EXCEPT SELECT prompt FROM prompt_sum)")
+
+enum sql {
+#define X(name, text) SQL_##name,
+	STATEMENTS(X)
+#undef X
+	SQL_COUNT
+};
+
+#endif
