@@ -8,7 +8,7 @@ const struct reply *h_datasets_list(struct request *r)
 	uint32_t limit;
 
 	answer_init(&a);
-	if (query_text(r, "after", &after, &e) != 0 || query_limit(r, &limit, &e) != 0)
+	if (query_after(r, &after, &e) != 0 || query_limit(r, &limit, &e) != 0)
 		return reply_problem(r, &e);
 	return reply_outcome(r, browse_datasets(r->h->service, after, limit, &a, &e), &a, &e);
 }

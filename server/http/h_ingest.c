@@ -7,7 +7,8 @@ static int policies(struct request *r, struct ingest_options *o, struct err *e)
 	static const char *const on_conflict[] = {"keep", "replace", NULL};
 	int error = -1, conflict = -1;
 
-	if (query_word(r, "on_error", on_error, &error, e) != 0 || query_word(r, "on_conflict", on_conflict, &conflict, e) != 0)
+	if (query_word(r, "on_error", on_error, &error, e) != 0 ||
+	    query_word(r, "on_conflict", on_conflict, &conflict, e) != 0)
 		return -1;
 	o->on_error_continue = error == 0;
 	o->on_conflict = conflict < 0 ? CONFLICT_REFUSE : conflict == 0 ? CONFLICT_KEEP : CONFLICT_REPLACE;

@@ -124,7 +124,7 @@ void dashboard_policy(char *out, size_t n)
 	struct buf b = BUF_INIT;
 
 	buf_lit(&b, "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-	            "frame-ancestors 'none'; script-src");
+	            "frame-ancestors 'none'; img-src data:; script-src");
 	put_source(&b, EMBEDDED(dashboard), "<script>", "</script>");
 	buf_lit(&b, "; style-src");
 	put_source(&b, EMBEDDED(dashboard), "<style>", "</style>");

@@ -9,7 +9,7 @@ const struct reply *h_unscored(struct request *r)
 	answer_init(&a);
 	if (query_text(r, "unscored_by", &q.unscored_by, &e) != 0 || query_text(r, "attribute", &q.attribute, &e) != 0 ||
 	    query_text(r, "model", &q.model, &e) != 0 || query_text(r, "round", &q.round, &e) != 0 ||
-	    query_text(r, "after", &q.after, &e) != 0 || query_limit(r, &q.limit, &e) != 0)
+	    query_after(r, &q.after, &e) != 0 || query_limit(r, &q.limit, &e) != 0)
 		return reply_problem(r, &e);
 	return reply_outcome(r, browse_unscored(r->h->service, r->param[0], &q, &a, &e), &a, &e);
 }
@@ -22,7 +22,7 @@ const struct reply *h_prompts_list(struct request *r)
 	uint32_t limit;
 
 	answer_init(&a);
-	if (query_text(r, "after", &after, &e) != 0 || query_text(r, "split", &split, &e) != 0 ||
+	if (query_after(r, &after, &e) != 0 || query_text(r, "split", &split, &e) != 0 ||
 	    query_limit(r, &limit, &e) != 0)
 		return reply_problem(r, &e);
 	return reply_outcome(r, browse_prompts(r->h->service, r->param[0], after, split, limit, &a, &e), &a, &e);

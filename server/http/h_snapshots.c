@@ -64,7 +64,7 @@ const struct reply *h_snapshots_list(struct request *r)
 	uint32_t limit;
 
 	answer_init(&a);
-	if (query_text(r, "dataset", &dataset, &e) != 0 || query_text(r, "after", &after, &e) != 0 ||
+	if (query_text(r, "dataset", &dataset, &e) != 0 || query_after(r, &after, &e) != 0 ||
 	    query_limit(r, &limit, &e) != 0)
 		return reply_problem(r, &e);
 	return reply_outcome(r, snapshots_list(r->h->service, dataset, after, limit, &a, &e), &a, &e);
@@ -95,8 +95,8 @@ static int read_place(struct request *r, struct batch_query *q, struct err *e)
 
 static int read_batch(struct request *r, struct batch_query *q, struct err *e)
 {
-	static const char *const tails[] = {"", "short", "drop", "pad", NULL}; /* as in enum batch_tail */
-	int tail = BATCH_TAIL_DEFAULT;
+	static const char *const tails[] = {"short", "drop", "pad", NULL}; /* enum batch_tail from 1 on */
+	int tail = -1;
 
 	q->snapshot = r->param[0];
 	q->world_size = 1;
@@ -104,7 +104,7 @@ static int read_batch(struct request *r, struct batch_query *q, struct err *e)
 	if (read_place(r, q, e) != 0 || read_view(r, &q->view, e) != 0 || query_bool(r, "shuffle", &q->shuffle, e) != 0 ||
 	    query_word(r, "tail", tails, &tail, e) != 0)
 		return -1;
-	q->tail = (enum batch_tail)tail;
+	q->tail = (enum batch_tail)(tail + 1);
 	q->ndjson = accepts_ndjson(request_header(r, "Accept"));
 	q->coding = coding_accepted(request_header(r, "Accept-Encoding"));
 	q->if_none_match = request_header(r, "If-None-Match");

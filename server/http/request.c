@@ -186,11 +186,11 @@ int request_origin(struct request *r, struct origin_key *o, struct err *e)
 
 /* --- the query --------------------------------------------------------------------------- */
 
-/* p NULL when it is absent or empty: `?limit=` says as little as no limit. */
+/* p NULL when it is absent. */
 static struct str query_value(const struct request *r, const char *name)
 {
 	for (int i = 0; i < r->target.queries; i++)
-		if (str_eq(r->target.query[i].name, str_of(name)) && r->target.query[i].value.n > 0)
+		if (str_eq(r->target.query[i].name, str_of(name)))
 			return r->target.query[i].value;
 	return STR_NONE;
 }
@@ -203,20 +203,34 @@ static int query_wrong(struct err *e, enum problem p, const char *name, const ch
 	return err_at(e, p, pointer, "%s %s", name, what);
 }
 
-int query_text(const struct request *r, const char *name, struct str *out, struct err *e)
+static int check_text(struct str s, const char *name, size_t max, struct err *e)
 {
-	struct str s = query_value(r, name);
-	size_t max = strcmp(name, "after") == 0 ? CURSOR_MAX_BYTES : TEXT_MAX_BYTES;
-
-	if (s.p == NULL)
-		return 0;
-	if (s.n > max)
-		return query_wrong(e, P_INVALID, name, "is too long");
+	if (s.n == 0 || s.n > max)
+		return query_wrong(e, P_INVALID, name, s.n ? "is too long" : "is empty");
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F)
 			return query_wrong(e, P_INVALID, name, "holds a control character");
-	*out = s;
 	return 0;
+}
+
+int query_text(const struct request *r, const char *name, struct str *out, struct err *e)
+{
+	struct str s = query_value(r, name);
+
+	if (s.p == NULL)
+		return 0;
+	*out = s;
+	return check_text(s, name, TEXT_MAX_BYTES, e);
+}
+
+int query_after(const struct request *r, struct str *out, struct err *e)
+{
+	struct str s = query_value(r, "after");
+
+	if (s.n == 0)
+		return 0;
+	*out = s;
+	return check_text(s, "after", CURSOR_MAX_BYTES, e);
 }
 
 int query_whole(const struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t *out, struct err *e)
@@ -236,7 +250,7 @@ int query_whole(const struct request *r, const char *name, uint64_t min, uint64_
 			return query_wrong(e, P_INVALID, name, range);
 		v = v * 10 + digit;
 	}
-	if (v < min || v > max)
+	if (s.n == 0 || v < min || v > max)
 		return query_wrong(e, P_INVALID, name, range);
 	*out = v;
 	return 0;

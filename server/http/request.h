@@ -66,10 +66,12 @@ bool accepts_ndjson(struct str accept);
 /* [A-Za-z0-9._:-]{1,128} */
 bool request_id_valid(struct str id);
 
-/* --- query parameters: absent and empty ones leave *out as it is ------------- */
+/* --- query parameters: an absent one leaves *out as it is --------------------- */
 
 /* 1 to 256 bytes without control characters. */
 int query_text(const struct request *r, const char *name, struct str *out, struct err *e);
+/* ?after=, a cursor: up to 1024 bytes; an empty one is the beginning. */
+int query_after(const struct request *r, struct str *out, struct err *e);
 int query_whole(const struct request *r, const char *name, uint64_t min, uint64_t max, uint64_t *out, struct err *e);
 int query_bool(const struct request *r, const char *name, bool *out, struct err *e);
 /* *out becomes the word's place in `words` (NULL at their end). P_UNKNOWN_KEY. */

@@ -145,15 +145,14 @@ static void whole_numbers_are_read_to_their_edges(void **state)
 	assert_int_equal(query_whole(&r, "b", 0, max, &v, &e), 0);
 	assert_true(v == max);
 	v = 77;
-	for (const char *name = "cdefgij"; *name; name++) {
+	for (const char *name = "cdefghij"; *name; name++) {
 		const char z[2] = {*name, '\0'}, pointer[3] = {'?', *name, '\0'};
 
 		assert_int_equal(query_whole(&r, z, 0, max, &v, &e), -1);
 		assert_int_equal(e.problem, P_INVALID);
 		assert_string_equal(e.pointer, pointer);
 	}
-	assert_int_equal(query_whole(&r, "h", 0, max, &v, &e), 0);    /* empty says nothing */
-	assert_int_equal(query_whole(&r, "none", 0, max, &v, &e), 0); /* nor does an absent one */
+	assert_int_equal(query_whole(&r, "none", 0, max, &v, &e), 0); /* an absent one says nothing */
 	assert_int_equal(v, 77);
 	assert_int_equal(query_whole(&r, "k", 6, 9, &v, &e), -1);
 	assert_int_equal(query_whole(&r, "k", 1, 4, &v, &e), -1);
@@ -163,17 +162,19 @@ static void whole_numbers_are_read_to_their_edges(void **state)
 
 static void words_and_flags_are_strict(void **state)
 {
-	static const char *const words[] = {"", "short", "drop", NULL};
+	static const char *const words[] = {"short", "drop", NULL};
 	struct request r = asked("/?a=drop&b=Drop&c=true&d=1&e=&f=false");
 	bool flag = true;
 	struct err e = {0};
 	int word = 9;
 
 	(void)state;
-	assert_int_equal(query_word(&r, "e", words, &word, &e), 0);
+	assert_int_equal(query_word(&r, "none", words, &word, &e), 0);
 	assert_int_equal(word, 9);
 	assert_int_equal(query_word(&r, "a", words, &word, &e), 0);
-	assert_int_equal(word, 2);
+	assert_int_equal(word, 1);
+	assert_int_equal(query_word(&r, "e", words, &word, &e), -1); /* empty is a word of its own */
+	assert_int_equal(query_bool(&r, "e", &flag, &e), -1);
 	assert_int_equal(query_word(&r, "b", words, &word, &e), -1);
 	assert_int_equal(e.problem, P_UNKNOWN_KEY);
 	assert_int_equal(query_bool(&r, "d", &flag, &e), -1);
@@ -198,6 +199,11 @@ static void texts_have_a_length(void **state)
 	target[4 + 256] = 'x';
 	r = asked(target);
 	assert_int_equal(query_text(&r, "a", &s, &e), -1);
+	r = asked("/?a=&after=");
+	assert_int_equal(query_text(&r, "a", &s, &e), -1);
+	s = STR_NONE;
+	assert_int_equal(query_after(&r, &s, &e), 0); /* an empty cursor is the beginning */
+	assert_null(s.p);
 	r = asked("/?a=x%0ay");
 	assert_int_equal(query_text(&r, "a", &s, &e), -1);
 	assert_string_equal(e.pointer, "?a");
