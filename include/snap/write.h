@@ -25,6 +25,7 @@ enum snap_flag {
 	SNAP_OUTSIDE_SCALE = 1 << 0, /* a reward lies outside the goal scale: no goals */
 	SNAP_NOT_TEXT = 1 << 1,      /* a conversation that trl_text cannot say */
 	SNAP_NO_REFERENCE = 1 << 2,  /* reserved; always 0 */
+	SNAP_NOT_TURNS = 1 << 3,     /* a conversation that llamafactory cannot say */
 };
 
 struct snap_message {

@@ -62,6 +62,9 @@ void writer_tick(struct service *s);
 int snapshots_start(struct service *s, struct err *e);
 void snapshots_stop(struct service *s);
 void snapshots_tick(struct service *s); /* deadlines of waiters; loop's thread */
+/* Loop's thread, before the loop ends: builds stop between two steps, and
+ * nobody waits for a snapshot any longer. */
+void snapshots_drain(struct service *s);
 /* Writer, inside a savepoint: revokes what holds the prompt (see prompts_delete). */
 int snapshots_revoke_prompt(struct service *s, struct store *db, struct str dataset, struct str prompt, struct err *e);
 /* Revoked or deleted rows: closes and unlinks files that no ready row uses. */

@@ -1,0 +1,46 @@
+/* build.h - a snapshot's file, made in steps.
+ *
+ *      new --> [RANKING -->] WRITING --> DONE
+ *                  \            \-----> FAILED (the problem)
+ *
+ * A step reads pages of prompts, in order of their ids and as they stood at
+ * the pinned number, until its time is over; between two steps nothing of the
+ * store is held. Goals by quantile need a pass of their own before anything is
+ * written. A build left behind leaves no file. One thread at a time. */
+#ifndef PREFD_SERVICE_BUILD_H
+#define PREFD_SERVICE_BUILD_H
+
+#include "compile.h"
+
+struct build_spec {
+	const char *dir;     /* of snapshot files */
+	struct str dataset;  /* its name … */
+	int64_t dataset_key; /* … and its key: another of that name will not do */
+	int64_t seq;
+	struct str recipe;   /* resolved, whole or hashed */
+};
+
+enum build_state { BUILD_MORE, BUILD_DONE, BUILD_FAILED };
+
+struct build_result {
+	char revision[65]; /* hex */
+	uint64_t bytes;    /* of the file */
+	uint64_t prompts;  /* with a pair */
+	struct pick_counts counts;
+	struct findings found;
+};
+
+struct build;
+
+/* Copies the spec. */
+struct build *build_new(const struct build_spec *spec);
+/* At most some budget_us, and a page at least. BUILD_FAILED: e says why;
+ * P_UNKNOWN_DATASET: it was deleted; P_GONE: a text was, so begin again. */
+enum build_state build_step(struct build *b, struct store *db, int64_t budget_us, struct err *e);
+/* 0 … 1. */
+double build_progress(const struct build *b);
+/* Complete after BUILD_DONE; before it, what is known so far. */
+const struct build_result *build_result(const struct build *b);
+void build_free(struct build *b);
+
+#endif

@@ -1,0 +1,53 @@
+/* compile.h - picked pairs of one prompt, as they are stored and hashed.
+ *
+ * The revision of a snapshot is SHA-256 over
+ *     "prefd-revision-1\n"
+ *     field(hashed recipe)
+ *     and for each pair, in stored order (prompt id, chosen id, rejected id):
+ *         field(prompt id)      field(SHA-256 of the canonical messages)
+ *         field(chosen id)      field(rejected id)
+ *         field(SHA-256 of the chosen text)  field(SHA-256 of the rejected text)
+ *         field(chosen score)   field(rejected score)
+ *         field(chosen goal)    field(rejected goal)
+ *         field(chosen reference log-probability)  field(that of the rejected)
+ *         field(origin)         field(lineage)
+ * where field(x) is the length of x in bytes as 8 bytes, little-endian, then x;
+ * hashes are their 32 bytes; scores, goals and log-probabilities are as they
+ * print, "null" where there is none (a plain pair has no goals); the lineage of
+ * a judged pair is empty. Frozen by a golden value in tests/unit/test_build.c. */
+#ifndef PREFD_SERVICE_COMPILE_H
+#define PREFD_SERVICE_COMPILE_H
+
+#include "base/hash.h"
+#include "pick.h"
+#include "ranks.h"
+#include "snap/write.h"
+
+/* What building finds out about a snapshot as a whole. */
+struct findings {
+	uint32_t flags;      /* enum snap_flag */
+	struct str not_text; /* the first prompt that trl_text cannot say */
+	struct str not_turns; /* the first that llamafactory cannot say */
+	struct err outside;  /* P_GOAL_SCALE: the first reward outside the scale; P_NONE */
+	bool has_goals;
+	double greatest;     /* the greatest goal, when there are goals */
+	uint64_t pairs, plain;          /* of them without goals */
+	uint64_t answers, no_reference; /* of them without log-probability */
+};
+
+struct compiler {
+	const struct recipe *recipe;
+	const struct ranks *ranks; /* for goals by quantile */
+	struct sha256 *hash;
+	struct snap_writer *writer;
+	struct findings found;
+	struct arena *life;        /* where findings live */
+	struct buf scratch;
+};
+
+/* Reads the texts, hashes the pairs into the revision, writes the prompt.
+ * a: for this prompt alone. P_GONE: a text was deleted meanwhile. */
+int compile_prompt(struct compiler *c, struct store *db, const struct read_prompt *prompt,
+                   const struct picked *picked, struct arena *a, struct err *e);
+
+#endif

@@ -1,0 +1,532 @@
+/* jobs.c - builds, step by step. */
+#include "jobs.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "inside.h"
+#include "report.h"
+
+enum {
+	JOBS_RUNNING_MAX = 2,
+	STEP_US = 40 * 1000,
+	REST_US = 5 * 1000 * 1000,    /* before what failed is tried again */
+	NAP_US = 500 * 1000,          /* while a deletion goes on */
+	NAPS_MAX = 120,
+};
+
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_BUILT, JOB_SETTLING, JOB_RESTING, JOB_OVER };
+
+/* A snapshot that wants the job's file. */
+struct wanted {
+	struct wanted *next;
+	struct str id;
+	struct recipe recipe;
+};
+
+struct job {
+	struct job *next;
+	struct snapshots *sn;
+	struct arena arena;
+	struct snapshot_row row;  /* the one that began it: dataset, number, recipe */
+	struct str hashed;        /* its recipe, hashed form */
+	struct wanted *wanted;
+	struct str rebuild;       /* the revision to be made anew; STR_NONE: a first build */
+	enum job_state state, then; /* then: what follows RESTING */
+	int64_t rest_until_us;    /* of clock_steady_us */
+	int naps;
+	bool stale;               /* something it may have read was deleted */
+	_Atomic int permille;     /* of its progress */
+	/* whose they are: see jobs.h */
+	struct build *build;
+	enum build_state outcome;
+	struct err err;           /* of BUILD_FAILED */
+	bool again;               /* settling found that it must begin again */
+};
+
+/* --- the list; the mutex is held --------------------------------------------------------- */
+
+static void job_free(struct job *j)
+{
+	build_free(j->build);
+	arena_release(&j->arena);
+	heap_free(j);
+	metric_add(M_JOBS, -1);
+}
+
+static struct job *job_new(struct snapshots *sn, const struct snapshot_row *row)
+{
+	struct job *j = heap_zalloc(1, sizeof *j);
+
+	metric_add(M_JOBS, 1);
+	j->sn = sn;
+	j->row = (struct snapshot_row){
+		.id = arena_str(&j->arena, row->id),
+		.dataset = arena_str(&j->arena, row->dataset),
+		.dataset_key = row->dataset_key,
+		.seq = row->seq,
+		.recipe = arena_str(&j->arena, row->recipe),
+	};
+	return j;
+}
+
+static void append(struct snapshots *sn, struct job *j)
+{
+	struct job **at = &sn->jobs;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = j;
+}
+
+static void take_out(struct snapshots *sn, struct job *j)
+{
+	struct job **at = &sn->jobs;
+
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+}
+
+/* A first build of the same pairs whose outcome is not being written yet. */
+static struct job *same_job(struct snapshots *sn, const struct job *like)
+{
+	for (struct job *j = sn->jobs; j; j = j->next)
+		if (!j->rebuild.p && (j->state == JOB_QUEUED || j->state == JOB_RUNNING) &&
+		    j->row.dataset_key == like->row.dataset_key && j->row.seq == like->row.seq &&
+		    str_eq(j->hashed, like->hashed))
+			return j;
+	return NULL;
+}
+
+static struct job *rebuild_job(struct snapshots *sn, struct str revision)
+{
+	for (struct job *j = sn->jobs; j; j = j->next)
+		if (j->rebuild.p && str_eq(j->rebuild, revision))
+			return j;
+	return NULL;
+}
+
+/* --- settling: on the writer's thread -------------------------------------------------------- */
+
+struct settle_work {
+	struct work work;
+	struct job *job;
+};
+
+static int settle_one(struct store *db, const struct job *j, const struct wanted *w, struct err *e)
+{
+	const struct build_result *x = j->build ? build_result(j->build) : NULL;
+	struct snapshot_row row = {.id = w->id, .state = SNAPSHOT_READY};
+	struct buf text = BUF_INIT;
+	struct err why = j->err;
+	int rc = 0;
+
+	if (j->outcome != BUILD_FAILED)
+		rc = report_verdict(&x->found, &w->recipe, &why);
+	if (j->outcome == BUILD_FAILED || rc < 0) {
+		row.state = SNAPSHOT_FAILED;
+		report_problem(&text, &why);
+		row.problem = buf_view(&text);
+	} else {
+		report_result(&text, x, &w->recipe);
+		row.result = buf_view(&text);
+		row.revision = str_of(x->revision);
+		row.bytes = (int64_t)x->bytes;
+	}
+	rc = store_snapshot_settle(db, &row, e); /* 0: revoked or deleted meanwhile */
+	buf_release(&text);
+	return rc < 0 ? -1 : 0;
+}
+
+/* The file came out differently: its facts are no longer there. */
+static int revoke_revision(struct store *db, struct str revision, struct err *e)
+{
+	struct snapshot_row *row, changed = {.state = SNAPSHOT_REVOKED};
+	struct buf text = BUF_INIT, after = BUF_INIT;
+	struct err why;
+	uint32_t n = 1;
+	int rc = 0;
+
+	err_set(&why, P_GONE, "its file was lost, and what it was made of is no longer there");
+	report_problem(&text, &why);
+	changed.problem = buf_view(&text);
+	while (rc == 0 && n > 0) {
+		struct arena a = {0};
+
+		rc = store_snapshot_in_state(db, &a, SNAPSHOT_READY, after.n > 0 ? buf_view(&after) : STR_NONE, &row, &n, e);
+		for (uint32_t i = 0; rc == 0 && i < n; i++) {
+			buf_clear(&after);
+			buf_str(&after, row[i].id);
+			changed.id = row[i].id;
+			if (str_eq(row[i].revision, revision) && store_snapshot_settle(db, &changed, e) < 0)
+				rc = -1;
+		}
+		arena_release(&a);
+	}
+	buf_release(&after);
+	buf_release(&text);
+	return rc;
+}
+
+static bool file_there(const struct job *j)
+{
+	char path[SNAP_PATH_BYTES];
+
+	snap_path(j->sn->service->snap_dir, str_of(build_result(j->build)->revision), path);
+	return access(path, R_OK) == 0;
+}
+
+static int apply_settle(struct work *work, struct store *db, struct answer *out, struct err *e)
+{
+	struct job *j = ((struct settle_work *)work)->job;
+
+	(void)out;
+	pthread_mutex_lock(&j->sn->mutex);
+	j->again = j->stale;
+	pthread_mutex_unlock(&j->sn->mutex);
+	/* A deletion may have swept the file away before a row stood for it. */
+	if (j->again || (j->outcome == BUILD_DONE && !j->rebuild.p && !file_there(j))) {
+		j->again = true;
+		return 0;
+	}
+	if (j->rebuild.p)
+		return revoke_revision(db, j->rebuild, e);
+	for (const struct wanted *w = j->wanted; w; w = w->next)
+		if (settle_one(db, j, w, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void run_jobs(void *ctx);
+
+static void rest(struct job *j, int64_t us, enum job_state then)
+{
+	j->state = us > 0 ? JOB_RESTING : then;
+	j->then = then;
+	j->rest_until_us = clock_steady_us() + us;
+}
+
+static void begin_again(struct job *j, int64_t rest_us)
+{
+	build_free(j->build);
+	j->build = NULL;
+	j->stale = false;
+	rest(j, rest_us, JOB_QUEUED);
+}
+
+/* Files that no ready row stands for go; so do the mappings of revoked ones. */
+static void clean_up(struct job *j)
+{
+	struct service *s = j->sn->service;
+	struct err e = {0};
+	struct store *db;
+
+	if (j->rebuild.p && reader_get(s, &db, &e) == 0) {
+		shelf_recheck(s, db, &e);
+		reader_put(s, db);
+		snapshots_drop_file(s, j->rebuild);
+	}
+	if (j->outcome == BUILD_DONE)
+		snapshots_drop_file(s, str_of(build_result(j->build)->revision));
+}
+
+static void settled(struct work *work, bool committed, const struct answer *out, bool *keep)
+{
+	struct job *j = ((struct settle_work *)work)->job;
+	struct snapshots *sn = j->sn;
+
+	(void)keep;
+	if (!committed)
+		log_warn("jobs", "outcome not stored snapshot=%.*s detail=\"%s\"", STR_ARG(j->row.id), out->err.detail);
+	else if (!j->again)
+		clean_up(j);
+	pthread_mutex_lock(&sn->mutex);
+	if (!committed)
+		rest(j, REST_US, JOB_BUILT);
+	else if (j->again)
+		begin_again(j, 0);
+	else
+		j->state = JOB_OVER;
+	sn->settling--;
+	pthread_cond_broadcast(&sn->settled);
+	if (!sn->stopping) /* under the lock: once it is free, sn may be gone */
+		loop_call(sn->service->loop, run_jobs, sn);
+	pthread_mutex_unlock(&sn->mutex);
+	heap_free(work);
+}
+
+static void settle(struct job *j)
+{
+	struct settle_work *w = heap_zalloc(1, sizeof *w);
+
+	w->job = j;
+	w->work.apply = apply_settle;
+	w->work.settled = settled;
+	writer_submit(j->sn->service, &w->work);
+}
+
+/* --- steps: on the pool, then on the loop ------------------------------------------------------ */
+
+static void step(void *ctx)
+{
+	struct job *j = ctx;
+	struct service *s = j->sn->service;
+	struct build_spec spec = {s->snap_dir, j->row.dataset, j->row.dataset_key, j->row.seq, j->row.recipe};
+	struct store *db;
+
+	if (j->build == NULL)
+		j->build = build_new(&spec);
+	j->err = (struct err){.problem = P_NONE};
+	j->outcome = BUILD_FAILED;
+	if (reader_get(s, &db, &j->err) < 0)
+		return;
+	j->outcome = build_step(j->build, db, STEP_US, &j->err);
+	reader_put(s, db);
+	atomic_store(&j->permille, (int)(1000 * build_progress(j->build)));
+}
+
+/* Every snapshot that wants it would fail: there is no use in going on. */
+static bool hopeless(const struct job *j)
+{
+	struct err e;
+
+	if (j->rebuild.p)
+		return false;
+	for (const struct wanted *w = j->wanted; w; w = w->next)
+		if (report_verdict(&build_result(j->build)->found, &w->recipe, &e) == 0)
+			return false;
+	return true;
+}
+
+/* Tries again later what may pass by itself. */
+static bool passing(struct job *j)
+{
+	if (j->rebuild.p)
+		return j->err.problem != P_UNKNOWN_DATASET;
+	return (j->err.problem == P_GONE || j->err.problem == P_UNAVAILABLE) && j->naps++ < NAPS_MAX;
+}
+
+/* What follows a step. The mutex is held. */
+static void after_step(struct job *j)
+{
+	if (j->outcome == BUILD_FAILED && !j->stale)
+		log_warn("jobs", "build failed snapshot=%.*s problem=%s detail=\"%s\"", STR_ARG(j->row.id),
+		         problem_slug(j->err.problem), j->err.detail);
+	if (j->stale)
+		begin_again(j, 0);
+	else if (j->outcome == BUILD_FAILED && passing(j))
+		begin_again(j, j->rebuild.p ? REST_US : NAP_US);
+	else if (j->outcome == BUILD_MORE && !hopeless(j))
+		j->state = JOB_QUEUED;
+	else
+		j->state = JOB_BUILT;
+	if (j->state != JOB_BUILT || j->outcome != BUILD_DONE)
+		return;
+	metric_add(M_SNAPSHOTS_BUILT, 1);
+	if (j->rebuild.p && str_eq(j->rebuild, str_of(build_result(j->build)->revision)))
+		j->state = JOB_OVER;
+}
+
+static void stepped(void *ctx)
+{
+	struct job *j = ctx;
+	struct snapshots *sn = j->sn;
+
+	pthread_mutex_lock(&sn->mutex);
+	sn->running--;
+	after_step(j);
+	pthread_mutex_unlock(&sn->mutex);
+	run_jobs(sn);
+}
+
+/* --- the loop's round ---------------------------------------------------------------------------- */
+
+/* The next job that goes on now, in its new state. The mutex is held. */
+static struct job *next_job(struct snapshots *sn)
+{
+	for (struct job *j = sn->jobs; j; j = j->next) {
+		if (j->state == JOB_RESTING && j->rest_until_us <= clock_steady_us())
+			j->state = j->then;
+		if (j->state == JOB_QUEUED && sn->running < JOBS_RUNNING_MAX) {
+			j->state = JOB_RUNNING;
+			sn->running++;
+			return j;
+		}
+		if (j->state == JOB_BUILT) {
+			j->state = JOB_SETTLING;
+			sn->settling++;
+			return j;
+		}
+		if (j->state == JOB_OVER) {
+			take_out(sn, j);
+			return j;
+		}
+	}
+	return NULL;
+}
+
+/* Lets one job go on. False: there was none. */
+static bool run_job(struct snapshots *sn, bool *over)
+{
+	enum job_state state = JOB_OVER;
+	struct job *j;
+
+	pthread_mutex_lock(&sn->mutex);
+	j = sn->stopping ? NULL : next_job(sn);
+	if (j)
+		state = j->state;
+	pthread_mutex_unlock(&sn->mutex);
+	if (j == NULL)
+		return false;
+	if (state == JOB_RUNNING)
+		loop_work(sn->service->loop, step, stepped, j);
+	else if (state == JOB_SETTLING)
+		settle(j);
+	else
+		job_free(j);
+	*over = *over || state == JOB_OVER;
+	return true;
+}
+
+static void run_jobs(void *ctx)
+{
+	struct snapshots *sn = ctx;
+	bool over = false;
+
+	while (run_job(sn, &over))
+		;
+	if (over)
+		jobs_recheck(sn);
+}
+
+/* --- the door -------------------------------------------------------------------------------------- */
+
+static int want(struct job *j, const struct snapshot_row *row, struct err *e)
+{
+	struct wanted *w = ARENA_NEW(&j->arena, struct wanted);
+
+	w->id = arena_str(&j->arena, row->id);
+	w->next = j->wanted;
+	j->wanted = w;
+	return recipe_load(&j->arena, arena_str(&j->arena, row->recipe), &w->recipe, e);
+}
+
+static void add_job(struct snapshots *sn, struct job *j)
+{
+	pthread_mutex_lock(&sn->mutex);
+	append(sn, j);
+	if (!sn->stopping)
+		loop_call(sn->service->loop, run_jobs, sn);
+	pthread_mutex_unlock(&sn->mutex);
+}
+
+void jobs_build(struct snapshots *sn, const struct snapshot_row *row)
+{
+	struct job *j = job_new(sn, row), *other;
+	struct buf b = BUF_INIT;
+	struct err e;
+
+	if (want(j, row, &j->err) < 0) {
+		j->outcome = BUILD_FAILED;
+		j->state = JOB_BUILT;
+		add_job(sn, j);
+		return;
+	}
+	recipe_print(&b, &j->wanted->recipe, RECIPE_HASHED);
+	j->hashed = arena_str(&j->arena, buf_view(&b));
+	buf_release(&b);
+	pthread_mutex_lock(&sn->mutex);
+	other = same_job(sn, j);
+	if (other)
+		want(other, row, &e); /* it could be read just now */
+	pthread_mutex_unlock(&sn->mutex);
+	if (other)
+		job_free(j);
+	else
+		add_job(sn, j);
+}
+
+void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const char *why)
+{
+	struct job *j = job_new(sn, row);
+	bool there;
+
+	j->rebuild = arena_str(&j->arena, row->revision);
+	pthread_mutex_lock(&sn->mutex);
+	there = rebuild_job(sn, row->revision) != NULL;
+	if (!there)
+		append(sn, j);
+	if (!there && !sn->stopping)
+		loop_call(sn->service->loop, run_jobs, sn);
+	pthread_mutex_unlock(&sn->mutex);
+	if (there) {
+		job_free(j);
+		return;
+	}
+	metric_add(M_SNAPSHOTS_DAMAGED, 1);
+	log_warn("jobs", "file made anew snapshot=%.*s revision=%.*s why=\"%s\"", STR_ARG(row->id),
+	         STR_ARG(row->revision), why);
+}
+
+bool jobs_rebuilding(struct snapshots *sn, struct str revision)
+{
+	bool there;
+
+	pthread_mutex_lock(&sn->mutex);
+	there = rebuild_job(sn, revision) != NULL;
+	pthread_mutex_unlock(&sn->mutex);
+	return there;
+}
+
+double jobs_progress(struct snapshots *sn, struct str id)
+{
+	int permille = 0;
+
+	pthread_mutex_lock(&sn->mutex);
+	for (struct job *j = sn->jobs; j; j = j->next)
+		for (const struct wanted *w = j->wanted; w; w = w->next)
+			if (str_eq(w->id, id))
+				permille = atomic_load(&j->permille);
+	pthread_mutex_unlock(&sn->mutex);
+	return permille / 1000.0;
+}
+
+void jobs_stale(struct snapshots *sn, struct str dataset)
+{
+	pthread_mutex_lock(&sn->mutex);
+	for (struct job *j = sn->jobs; j; j = j->next)
+		j->stale = j->stale || str_eq(j->row.dataset, dataset);
+	pthread_mutex_unlock(&sn->mutex);
+}
+
+void jobs_tick(struct snapshots *sn)
+{
+	run_jobs(sn);
+	waiters_run(sn, false);
+}
+
+void jobs_drain(struct snapshots *sn)
+{
+	pthread_mutex_lock(&sn->mutex);
+	sn->stopping = true;
+	pthread_mutex_unlock(&sn->mutex);
+	waiters_run(sn, true);
+}
+
+void jobs_free(struct snapshots *sn)
+{
+	pthread_mutex_lock(&sn->mutex);
+	while (sn->settling > 0)
+		pthread_cond_wait(&sn->settled, &sn->mutex);
+	pthread_mutex_unlock(&sn->mutex);
+	while (sn->jobs) {
+		struct job *next = sn->jobs->next;
+
+		job_free(sn->jobs);
+		sn->jobs = next;
+	}
+}

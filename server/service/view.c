@@ -1,0 +1,415 @@
+#include "view.h"
+
+#include "base/hash.h"
+
+enum { EXAMPLE_BYTES = 640 }; /* keys, ids and numbers of one example, roughly */
+
+/* One example at work. Chosen and rejected are as they will stand: the twin of
+ * the lower goal has already changed their places. */
+struct example {
+	const struct view *view;
+	struct snap *snap;
+	struct snap_view pair;
+	const struct snap_response *chosen, *rejected;
+	const char *twin;
+	struct str goal; /* as it stands in the prompt; STR_NONE: none */
+	uint32_t goal_at; /* the message that the goal goes before; NEW_MESSAGE */
+	struct buf *b;
+	struct err *e;
+};
+#define NEW_MESSAGE UINT32_MAX
+
+/* --- pieces ------------------------------------------------------------------- */
+
+static inline void put(struct buf *b, const char *p, size_t n)
+{
+	char *to = b->cap - b->n >= n ? b->p + b->n : buf_room(b, n);
+
+	memcpy(to, p, n);
+	b->n += n;
+}
+
+#define put_lit(b, lit) put((b), "" lit, sizeof(lit) - 1)
+
+static inline void put_str(struct buf *b, struct str s)
+{
+	if (s.n > 0)
+		put(b, s.p, s.n);
+}
+
+static void put_or_null(struct buf *b, struct str s)
+{
+	if (s.p)
+		put_str(b, s);
+	else
+		put_lit(b, "null");
+}
+
+/* The template's text with the goal in it. */
+static void put_goal(const struct example *x)
+{
+	const struct view *v = x->view;
+	size_t from = 0;
+
+	for (size_t i = 0; i <= v->goals; i++) {
+		put_str(x->b, (struct str){buf_view(&v->text).p + from, v->ends[i] - from});
+		if (i < v->goals)
+			put_str(x->b, x->goal);
+		from = v->ends[i];
+	}
+}
+
+static int message_at(const struct example *x, uint32_t m, struct snap_message *out)
+{
+	return snap_message_at(x->snap, &x->pair, m, out, x->e);
+}
+
+/* Where the goal goes: in front of the first message of the placement's role,
+ * or, where there is none, into a new message in front of all. */
+static int find_goal_place(struct example *x)
+{
+	enum role role = x->view->placement == PLACEMENT_SYSTEM ? ROLE_SYSTEM : ROLE_USER;
+	struct snap_message m;
+
+	x->goal_at = NEW_MESSAGE;
+	if (x->goal.p == NULL)
+		return 0;
+	for (uint32_t i = 0; i < x->pair.messages; i++) {
+		if (message_at(x, i, &m) < 0)
+			return -1;
+		if (m.role == role) {
+			x->goal_at = i;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* The text of message i, with the goal in front where it belongs. */
+static void put_content(const struct example *x, uint32_t i, const struct snap_message *m)
+{
+	if (x->goal.p && i == x->goal_at) {
+		put_goal(x);
+		put_lit(x->b, "\\n\\n");
+	}
+	put_str(x->b, m->content);
+}
+
+/* --- conversations: trl and openrlhf -------------------------------------------- */
+
+static void put_role(struct buf *b, struct str role)
+{
+	put_lit(b, "{\"role\":\"");
+	put_str(b, role);
+	put_lit(b, "\",\"content\":\"");
+}
+
+/* The messages, without the brackets. */
+static int put_messages(const struct example *x)
+{
+	struct snap_message m;
+	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
+
+	if (fresh) {
+		put_role(x->b, role_name(x->view->placement == PLACEMENT_SYSTEM ? ROLE_SYSTEM : ROLE_USER));
+		put_goal(x);
+		put_lit(x->b, "\"}");
+	}
+	for (uint32_t i = 0; i < x->pair.messages; i++) {
+		if (message_at(x, i, &m) < 0)
+			return -1;
+		if (i > 0 || fresh)
+			put_lit(x->b, ",");
+		put_role(x->b, role_name(m.role));
+		put_content(x, i, &m);
+		put_lit(x->b, "\"}");
+	}
+	return 0;
+}
+
+static void put_answer(struct buf *b, struct str text)
+{
+	put_lit(b, "{\"role\":\"assistant\",\"content\":\"");
+	put_str(b, text);
+	put_lit(b, "\"}");
+}
+
+/* --- plain text: trl_text --------------------------------------------------------- */
+
+/* A system message, the goal and the user's message, joined by blank lines. */
+static int put_text_prompt(const struct example *x)
+{
+	struct snap_message m;
+	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
+
+	if (fresh)
+		put_goal(x);
+	for (uint32_t i = 0; i < x->pair.messages; i++) {
+		if (message_at(x, i, &m) < 0)
+			return -1;
+		if (i > 0 || fresh)
+			put_lit(x->b, "\\n\\n");
+		put_content(x, i, &m);
+	}
+	return 0;
+}
+
+static void put_quoted(struct buf *b, struct str escaped)
+{
+	put_lit(b, "\"");
+	put_str(b, escaped);
+	put_lit(b, "\"");
+}
+
+static int put_bodies(const struct example *x)
+{
+	bool text = x->view->format == VIEW_TRL_TEXT;
+	struct buf *b = x->b;
+
+	if (text) {
+		put_lit(b, "\"");
+		if (put_text_prompt(x) < 0)
+			return -1;
+		put_lit(b, "\",\"chosen\":");
+		put_quoted(b, x->chosen->text);
+		put_lit(b, ",\"rejected\":");
+		put_quoted(b, x->rejected->text);
+		return 0;
+	}
+	put_lit(b, "[");
+	if (put_messages(x) < 0)
+		return -1;
+	put_lit(b, "],\"chosen\":[");
+	put_answer(b, x->chosen->text);
+	put_lit(b, "],\"rejected\":[");
+	put_answer(b, x->rejected->text);
+	put_lit(b, "]");
+	return 0;
+}
+
+static void put_pair_id(struct buf *b, const uint8_t id[16])
+{
+	char hex[33];
+
+	hex_of(id, 16, hex);
+	put(b, hex, 32);
+}
+
+static int put_trl(const struct example *x)
+{
+	struct buf *b = x->b;
+
+	put_lit(b, "{\"pair\":\"");
+	put_pair_id(b, x->pair.id);
+	put_lit(b, "\",\"twin\":\"");
+	put_str(b, str_of(x->twin));
+	put_lit(b, "\",\"prompt_id\":\"");
+	put_str(b, x->pair.prompt_id);
+	put_lit(b, "\",\"prompt\":");
+	if (put_bodies(x) < 0)
+		return -1;
+	put_lit(b, ",\"goal\":");
+	put_or_null(b, x->goal.p ? x->chosen->goal : STR_NONE);
+	put_lit(b, ",\"score_chosen\":");
+	put_or_null(b, x->chosen->score);
+	put_lit(b, ",\"score_rejected\":");
+	put_or_null(b, x->rejected->score);
+	put_lit(b, ",\"chosen_id\":");
+	put_quoted(b, x->chosen->id);
+	put_lit(b, ",\"rejected_id\":");
+	put_quoted(b, x->rejected->id);
+	put_lit(b, ",\"origin\":");
+	put_quoted(b, origin_name(x->pair.origin));
+	if (x->view->reference) {
+		put_lit(b, ",\"ref_chosen_logps\":");
+		put_or_null(b, x->chosen->ref_logp);
+		put_lit(b, ",\"ref_rejected_logps\":");
+		put_or_null(b, x->rejected->ref_logp);
+	}
+	put_lit(b, "}");
+	return 0;
+}
+
+/* --- other projects' forms ---------------------------------------------------------- */
+
+static int put_openrlhf(const struct example *x)
+{
+	struct buf *b = x->b;
+
+	for (int side = 0; side < 2; side++) {
+		if (side == 0)
+			put_lit(b, "{\"chosen\":[");
+		else
+			put_lit(b, "],\"rejected\":[");
+		if (put_messages(x) < 0)
+			return -1;
+		if (x->pair.messages > 0 || x->goal.p)
+			put_lit(b, ",");
+		put_answer(b, side == 0 ? x->chosen->text : x->rejected->text);
+	}
+	put_lit(b, "]}");
+	return 0;
+}
+
+static void put_turn(struct buf *b, bool human)
+{
+	if (human)
+		put_lit(b, "{\"from\":\"human\",\"value\":\"");
+	else
+		put_lit(b, "{\"from\":\"gpt\",\"value\":\"");
+}
+
+/* A system message at the front stands apart; then human and gpt take turns. */
+static int put_turns(const struct example *x, bool *has_system)
+{
+	struct snap_message m;
+	uint32_t turns = 0;
+
+	*has_system = false;
+	for (uint32_t i = 0; i < x->pair.messages; i++) {
+		if (message_at(x, i, &m) < 0)
+			return -1;
+		if (i == 0 && m.role == ROLE_SYSTEM) {
+			*has_system = true;
+			continue;
+		}
+		if (m.role != (turns % 2 ? ROLE_ASSISTANT : ROLE_USER))
+			break;
+		if (turns++ > 0)
+			put_lit(x->b, ",");
+		put_turn(x->b, m.role == ROLE_USER);
+		put_content(x, i, &m);
+		put_lit(x->b, "\"}");
+	}
+	if (turns % 2 == 0 || turns + *has_system != x->pair.messages)
+		return err_at(x->e, P_VIEW, "?format", "the conversation of prompt %.*s does not take turns, ending with the user",
+		              STR_ARG(x->pair.prompt_id));
+	return 0;
+}
+
+static int put_system(const struct example *x, bool has_system)
+{
+	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
+	struct snap_message m;
+
+	if (!has_system && !fresh)
+		return 0;
+	put_lit(x->b, ",\"system\":\"");
+	if (fresh) {
+		put_goal(x);
+	} else {
+		if (message_at(x, 0, &m) < 0)
+			return -1;
+		put_content(x, 0, &m);
+	}
+	put_lit(x->b, "\"");
+	return 0;
+}
+
+static int put_llamafactory(const struct example *x)
+{
+	struct buf *b = x->b;
+	bool has_system;
+
+	put_lit(b, "{\"conversations\":[");
+	if (put_turns(x, &has_system) < 0)
+		return -1;
+	put_lit(b, "],\"chosen\":");
+	put_turn(b, false);
+	put_str(b, x->chosen->text);
+	put_lit(b, "\"},\"rejected\":");
+	put_turn(b, false);
+	put_str(b, x->rejected->text);
+	put_lit(b, "\"}");
+	if (put_system(x, has_system) < 0)
+		return -1;
+	put_lit(b, "}");
+	return 0;
+}
+
+/* --- the door ------------------------------------------------------------------------ */
+
+uint64_t view_examples(enum augment augment, uint64_t pairs)
+{
+	return augment == AUGMENT_BOTH ? 2 * pairs : pairs;
+}
+
+uint64_t view_pair(const struct view *v, uint64_t i, bool *rejected_goal)
+{
+	*rejected_goal = v->augment == AUGMENT_REJECTED || (v->augment == AUGMENT_BOTH && i % 2 == 1);
+	return v->augment == AUGMENT_BOTH ? i / 2 : i;
+}
+
+static void choose_sides(struct example *x, bool rejected_goal)
+{
+	bool plain = x->pair.plain || x->view->augment == AUGMENT_NONE;
+	bool swap = rejected_goal && !plain;
+
+	x->chosen = swap ? &x->pair.rejected : &x->pair.chosen;
+	x->rejected = swap ? &x->pair.chosen : &x->pair.rejected;
+	x->goal = plain ? STR_NONE : x->chosen->goal_text;
+	x->twin = plain ? "plain" : swap ? "rejected_goal" : "chosen_goal";
+}
+
+int view_put(const struct view *v, struct snap *s, uint64_t i, struct buf *b, struct err *e)
+{
+	struct example x = {.view = v, .snap = s, .b = b, .e = e};
+	bool rejected_goal;
+
+	if (snap_pair_at(s, view_pair(v, i, &rejected_goal), &x.pair, e) < 0)
+		return -1;
+	choose_sides(&x, rejected_goal);
+	if (find_goal_place(&x) < 0)
+		return -1;
+	switch (v->format) {
+	case VIEW_LLAMAFACTORY:
+		return put_llamafactory(&x);
+	case VIEW_OPENRLHF:
+		return put_openrlhf(&x);
+	default:
+		return put_trl(&x);
+	}
+}
+
+size_t view_overhead(const struct view *v)
+{
+	return v->text.n + EXAMPLE_BYTES;
+}
+
+/* --- making one ------------------------------------------------------------------------ */
+
+static int override(struct str word, const char *const *words, int n, const char *pointer, int *to, struct err *e)
+{
+	int found;
+
+	if (word.p == NULL)
+		return 0;
+	found = word_among(word, words, n);
+	if (found < 0)
+		return err_at(e, P_INVALID, pointer, "%.*s is not among its words: %s, %s …", (int)(word.n < 60 ? word.n : 60),
+		              word.p, words[0], words[1]);
+	*to = found;
+	return 0;
+}
+
+int view_make(struct view *v, const struct recipe *r, const struct view_query *q, int formats, struct err *e)
+{
+	int augment = r->augment, placement = r->placement, format = r->format;
+
+	*v = (struct view){.goals = 0};
+	if (override(q->augment, augment_words, AUGMENT_COUNT, "?augment", &augment, e) < 0 ||
+	    override(q->placement, placement_words, PLACEMENT_COUNT, "?placement", &placement, e) < 0 ||
+	    override(q->format, format_words, formats, "?format", &format, e) < 0)
+		return -1;
+	v->augment = (enum augment)augment;
+	v->placement = (enum placement)placement;
+	v->format = (enum view_format)format;
+	v->reference = r->reference.p && v->augment == AUGMENT_NONE;
+	v->goals = template_cut(&v->text, r->template, r->goal_min, r->goal_max, true, v->ends);
+	return 0;
+}
+
+void view_release(struct view *v)
+{
+	buf_release(&v->text);
+}
