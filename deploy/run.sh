@@ -26,27 +26,30 @@ done
 [ "$port" -eq "$first" ] || echo "Port $first is taken, so this one listens on $port."
 
 base=http://127.0.0.1:$port
-"$prefd" serve --listen "127.0.0.1:$port" --data "$data" &
+# A session of its own: Ctrl-C reaches this script alone, which passes on one signal.
+setsid "$prefd" serve --listen "127.0.0.1:$port" --data "$data" &
 pid=$!
-# SIGTERM lets requests under way finish; the daemon then exits by itself.
+# However this script ends: SIGTERM lets requests under way finish.
 stop() {
-	trap '' INT TERM
+	local failed=$1 status
+	trap '' INT TERM HUP EXIT
 	kill -TERM "$pid" 2>/dev/null || true
 	wait "$pid" && status=0 || status=$?
-	exit "$status"
+	exit $((failed ? failed : status))
 }
-trap stop INT TERM
+trap 'stop $?' EXIT
+trap 'stop 0' INT TERM HUP
 
 for _ in $(seq 300); do
-	kill -0 "$pid" 2>/dev/null || { wait "$pid" || true; echo "prefd did not start." >&2; exit 1; }
+	kill -0 "$pid" 2>/dev/null || { echo "prefd did not start." >&2; exit 1; }
 	curl -sf -o /dev/null "$base/readyz" && break
 	sleep 0.2
 done
-curl -sf -o /dev/null "$base/readyz" || { echo "prefd is not ready after a minute." >&2; stop; }
+curl -sf -o /dev/null "$base/readyz" || { echo "prefd is not ready after a minute." >&2; exit 1; }
 
 "$prefd" import --server "$base" --dataset sample \
 	--attribute overall=1:10 --attribute correctness=0:1 --attribute brevity=1:5 \
-	schema/sample/sample.ndjson || { echo "The sample was not imported." >&2; stop; }
+	schema/sample/sample.ndjson || { echo "The sample was not imported." >&2; exit 1; }
 
 cat <<END
 
@@ -63,5 +66,4 @@ curl '$base/v1/snapshots/first/batch?batch_size=2'
 
 The dashboard: $base/        Ctrl-C stops.
 END
-wait "$pid" && status=0 || status=$?
-exit "$status"
+wait "$pid"
