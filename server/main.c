@@ -16,6 +16,7 @@ enum { DRAIN_SECONDS = 20 };
 
 struct daemon {
 	struct loop *loop;
+	struct service *service;
 	struct httpd *httpd;
 	bool draining;
 };
@@ -28,6 +29,7 @@ static void on_stop(void *ctx)
 		return;
 	d->draining = true;
 	log_info("main", "draining seconds=%d", DRAIN_SECONDS);
+	service_drain(d->service);
 	loop_stop(d->loop);
 }
 
@@ -51,6 +53,7 @@ static int run(struct daemon *d, const struct conf *conf, struct service *servic
 {
 	struct err e = {0};
 
+	d->service = service;
 	if (httpd_start(&d->httpd, service, d->loop, &e) < 0)
 		return report(&e);
 	loop_on_signal(d->loop, SIGTERM, on_stop, d);

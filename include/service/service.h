@@ -15,6 +15,9 @@ struct service;
 /* Opens the store, starts the writer, sweeps leftovers, takes up unfinished
  * builds. conf and loop outlive the service. */
 int service_open(struct service **s, const struct conf *conf, struct loop *loop, struct err *e);
+/* Loop's thread, before the loop ends: jobs stop between two steps, requests
+ * that wait for one are answered with what there is. */
+void service_drain(struct service *s);
 /* After the last request: finishes the queue, stops jobs between two steps. */
 void service_close(struct service *s);
 const struct conf *service_conf(const struct service *s);

@@ -154,7 +154,8 @@ static int delete_slice(struct delete_work *w, struct store *db, struct err *e)
 	int more;
 
 	if (w->prompt.p) {
-		if (w->first && snapshots_revoke_prompt(w->service, db, w->dataset, w->prompt, e) < 0)
+		/* With every slice: a build that read between two must begin again. */
+		if (snapshots_revoke_prompt(w->service, db, w->dataset, w->prompt, e) < 0)
 			return -1;
 		more = store_prompt_delete(db, w->dataset, w->prompt, DELETE_ROWS, e);
 	} else {
@@ -184,7 +185,7 @@ static void delete_settled(struct work *work, bool committed, const struct answe
 {
 	struct delete_work *w = (struct delete_work *)work;
 
-	if (committed && w->first)
+	if (committed && (w->first || w->prompt.p))
 		snapshots_sweep_files(w->service);
 	if (committed && w->more) {
 		if (w->work.pending) {

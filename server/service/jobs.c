@@ -145,7 +145,7 @@ static int settle_one(struct store *db, const struct job *j, const struct wanted
 /* The file came out differently: its facts are no longer there. */
 static int revoke_revision(struct store *db, struct str revision, struct err *e)
 {
-	struct snapshot_row *row, changed = {.state = SNAPSHOT_REVOKED};
+	struct snapshot_row *row, changed;
 	struct buf text = BUF_INIT, after = BUF_INIT;
 	struct err why;
 	uint32_t n = 1;
@@ -153,7 +153,6 @@ static int revoke_revision(struct store *db, struct str revision, struct err *e)
 
 	err_set(&why, P_GONE, "its file was lost, and what it was made of is no longer there");
 	report_problem(&text, &why);
-	changed.problem = buf_view(&text);
 	while (rc == 0 && n > 0) {
 		struct arena a = {0};
 
@@ -161,7 +160,9 @@ static int revoke_revision(struct store *db, struct str revision, struct err *e)
 		for (uint32_t i = 0; rc == 0 && i < n; i++) {
 			buf_clear(&after);
 			buf_str(&after, row[i].id);
-			changed.id = row[i].id;
+			changed = row[i];
+			changed.state = SNAPSHOT_REVOKED;
+			changed.problem = buf_view(&text);
 			if (str_eq(row[i].revision, revision) && store_snapshot_settle(db, &changed, e) < 0)
 				rc = -1;
 		}

@@ -52,6 +52,11 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 	return 0;
 }
 
+void service_drain(struct service *s)
+{
+	snapshots_drain(s);
+}
+
 void service_close(struct service *s)
 {
 	if (s == NULL)

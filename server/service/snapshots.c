@@ -15,6 +15,9 @@
 #include "store/record.h"
 
 enum { ID_RANDOM_BYTES = 16, REVOKE_PAGE = 100, REVISION_HEX = 64 };
+/* Heavier than any group: a work of this weight goes alone, because the sums
+ * that it reads are those of the last commit. */
+#define WEIGHT_ALONE ((size_t)1 << 40)
 
 /* --- making one ------------------------------------------------------------------------------- */
 
@@ -138,7 +141,7 @@ void snapshots_create(struct service *s, struct str dataset, struct str body, in
 	w->service = s;
 	w->wait_s = wait_s;
 	w->dataset = arena_str(&w->arena, dataset);
-	w->work.node.weight = body.n;
+	w->work.node.weight = WEIGHT_ALONE;
 	w->work.pending = p;
 	w->work.apply = apply_create;
 	w->work.settled = create_settled;
@@ -250,7 +253,7 @@ struct delete_work {
 static int apply_delete(struct work *work, struct store *db, struct answer *out, struct err *e)
 {
 	struct delete_work *w = (struct delete_work *)work;
-	struct snapshot_row row, gone = {.id = w->id, .state = SNAPSHOT_DELETED};
+	struct snapshot_row row;
 
 	if (store_snapshot_get(db, &w->arena, w->id, &row, e) < 0)
 		return -1;
@@ -258,7 +261,8 @@ static int apply_delete(struct work *work, struct store *db, struct answer *out,
 		return err_set(e, P_GONE, "snapshot %.*s was deleted before", STR_ARG(w->id));
 	w->revision = row.revision;
 	out->status = 204;
-	return store_snapshot_settle(db, &gone, e) < 0 ? -1 : 0;
+	row.state = SNAPSHOT_DELETED;
+	return store_snapshot_settle(db, &row, e) < 0 ? -1 : 0;
 }
 
 static void delete_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
@@ -396,8 +400,10 @@ static int revoke_page(struct service *s, struct store *db, const struct snapsho
 	err_set(&why, P_GONE, "prompt %.*s, which the snapshot holds, was deleted", STR_ARG(prompt));
 	report_problem(&text, &why);
 	for (uint32_t i = 0; rc >= 0 && i < n; i++) {
-		struct snapshot_row gone = {.id = row[i].id, .state = SNAPSHOT_REVOKED, .problem = buf_view(&text)};
+		struct snapshot_row gone = row[i];
 
+		gone.state = SNAPSHOT_REVOKED;
+		gone.problem = buf_view(&text);
 		if (row[i].state == SNAPSHOT_READY && holds(s, &row[i], prompt))
 			rc = store_snapshot_settle(db, &gone, e);
 	}
