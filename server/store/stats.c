@@ -70,7 +70,7 @@ static void give_bins(struct arena *a, enum series_kind kind, const struct range
 	out->bins = bin_edges(kind, range, edge);
 	out->edge = edge;
 	out->in_bin = in_bin;
-	if (stored.n == out->bins * sizeof *in_bin)
+	if (stored.n > 0 && stored.n == out->bins * sizeof *in_bin)
 		memcpy(in_bin, stored.p, stored.n);
 	close_ends(out, edge, in_bin);
 }
