@@ -85,6 +85,11 @@ const struct reply *h_limits(struct request *r)
 	return say(r, &a, NULL);
 }
 
+const struct reply *h_openapi(struct request *r)
+{
+	return say_text(r, EMBEDDED(openapi), NULL);
+}
+
 /* --- the dashboard ---------------------------------------------------------------------- */
 
 static void base64(const uint8_t *p, size_t n, struct buf *out)

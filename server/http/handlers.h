@@ -9,7 +9,7 @@
 typedef const struct reply *handler(struct request *r);
 
 /* h_meta.c */
-handler h_dashboard, h_healthz, h_readyz, h_metrics, h_limits, h_version;
+handler h_dashboard, h_healthz, h_readyz, h_metrics, h_openapi, h_limits, h_version;
 /* Works out the Content-Security-Policy of the embedded page, once. */
 void dashboard_policy(char *out, size_t n);
 

@@ -67,7 +67,9 @@ int address_parse(const char *text, struct address *a, struct err *e)
 	} else {
 		rc = parse_v4(host, port, a);
 	}
-	return rc == 0 ? 0 : err_set(e, P_BAD_REQUEST, "listen: %s is neither an IPv4 address nor an IPv6 one in brackets", host);
+	if (rc != 0)
+		err_set(e, P_BAD_REQUEST, "listen: %s is neither an IPv4 address nor an IPv6 one in brackets", host);
+	return rc;
 }
 
 int listen_name(int fd, char url[URL_BYTES])

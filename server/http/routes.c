@@ -16,6 +16,7 @@ static const struct route routes[] = {
 	{"GET", "/healthz", SCOPE_OPEN, BODY_NONE, "", h_healthz, NULL},
 	{"GET", "/readyz", SCOPE_OPEN, BODY_NONE, "", h_readyz, NULL},
 	{"GET", "/metrics", SCOPE_READ, BODY_NONE, "", h_metrics, NULL},
+	{"GET", "/openapi.json", SCOPE_OPEN, BODY_NONE, "", h_openapi, NULL},
 	{"GET", "/v1/limits", SCOPE_OPEN, BODY_NONE, "", h_limits, NULL},
 	{"GET", "/v1/version", SCOPE_OPEN, BODY_NONE, "", h_version, NULL},
 
@@ -97,7 +98,7 @@ const struct route *route_find(struct str method, const struct target *t, struct
 	if (allow[0])
 		err_set(e, P_METHOD, "this path takes %s", allow);
 	else
-		err_set(e, P_NO_ROUTE, "there is nothing at this path");
+		err_set(e, P_NO_ROUTE, "there is nothing at this path; GET /openapi.json names all that there is");
 	return NULL;
 }
 

@@ -169,12 +169,10 @@ def test_a_long_target_is_refused(daemon):
     one_problem(daemon, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n" + NEXT, 413, "too-large")
 
 
-@pytest.mark.parametrize("line,path", [
-    (b"GET http://x/healthz HTTP/1.1\r\n", None), (b"GET /%68ealthz HTTP/1.1\r\n", None),
-    (b"GET /healthz? HTTP/1.1\r\n", None), (b"GET /v1/datasets?limit=%31 HTTP/1.1\r\n", None)])
-def test_other_spellings_of_a_target_work(daemon, line, path):
+@pytest.mark.parametrize("target", ["http://x/healthz", "/%68ealthz", "/healthz?", "/v1/datasets?limit=%31"])
+def test_other_spellings_of_a_target_work(daemon, target):
     with Wire(daemon) as w:
-        assert w.send(line, HOST, b"\r\n").answer()[0] == 200
+        assert w.send(f"GET {target} HTTP/1.1\r\n".encode(), HOST, b"\r\n").answer()[0] == 200
         assert w.send(NEXT).answer()[0] == 200
 
 
