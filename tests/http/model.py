@@ -159,7 +159,8 @@ class Candidate:
     response: Response
     reward: float | None
     own: dict
-    printed: object = None  # what decides whether two make a pair; None: no reward
+    printed: str | None = None    # the reward as it prints; None: no reward
+    vector: tuple | None = None   # under goal `attributes`: each own goal as it prints
 
 
 @dataclass
@@ -189,11 +190,9 @@ def candidates_of(dataset, recipe, weights, prompt, dropped):
         reward, own = found or (None, {})
         if "min_reward" in filters and (reward is None or reward < filters["min_reward"]):
             continue
-        printed = None
-        if reward is not None:
-            printed = (tuple((a, print_goal(v)) for a, v in own.items()) if goal == "attributes"
-                       else print_goal(reward))
-        out.append(Candidate(r, reward, own, printed))
+        printed = None if reward is None else print_goal(reward)
+        vector = tuple(map(print_goal, own.values())) if goal == "attributes" and own else None
+        out.append(Candidate(r, reward, own, printed, vector))
     kept, texts = [], set()
     for c in out:  # in byte order of ids: the smallest stays
         if c.response.text in texts:
@@ -212,8 +211,13 @@ def passes(filters, r):
             and n <= filters.get("max_characters", math.inf))
 
 
+def alike(a, b):
+    """Whether the goals of two answers could not be told apart."""
+    return a.printed == b.printed or (a.vector is not None and a.vector == b.vector)
+
+
 def verdict(better, worse, margin):
-    if better.printed == worse.printed:
+    if alike(better, worse):
         return "equal_rewards"
     return "small_margin" if better.reward - worse.reward < margin else "fits"
 
@@ -256,7 +260,7 @@ def pairs_by_votes(margin, prompt, kept):
             continue
         w, l = (there[low], there[high]) if total > 0 else (there[high], there[low])
         goals = (w.printed is not None and l.printed is not None and w.reward > l.reward
-                 and w.printed != l.printed)
+                 and not alike(w, l))
         if goals and w.reward - l.reward < margin:
             small = True
         else:

@@ -140,7 +140,7 @@ def scored(daemon):
                     "finish_reason": ["stop", "length"][(i + k) % 2], "logprobs": {"ref": -1.0 - k},
                     "scores": [{"judge": f"j{j}", "value": values[(i * 7 + k * 3 + j) % 9]} for j in range(1 + i % 2)]
                     + [{"judge": "j0", "attribute": "depth", "value": (i + k) % 6}]} for k in range(i % 6)]
-        votes = [{"judge": f"v{j}", "chosen": f"r{i}-{j % 2}", "rejected": f"r{i}-{2 - j % 2}"}
+        votes = [{"judge": f"v{j}", "chosen": f"r{i}-{j % 2}", "rejected": f"r{i}-{2 - 2 * (j % 2)}"}
                  for j in range(3) if i % 6 > 2]
         rows.append({"id": f"p{i}", "prompt": f"q{i % 33}", "split": ["train", "test"][i % 2],
                      "source": f"s{i % 3}", "responses": answers, "comparisons": votes})

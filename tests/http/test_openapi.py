@@ -81,7 +81,7 @@ class Recorder:
         else:
             kind = answer.headers["content-type"].split(";")[0]
             assert kind in content, f"{what}: {kind}"
-            if kind.endswith("json"):
+            if kind in ("application/json", "application/problem+json"):
                 self.valid(content[kind]["schema"], answer.json(), what)
         if answer.status >= 400:
             assert answer.json()["status"] == answer.status, what
@@ -193,7 +193,7 @@ def test_every_query_parameter_is_taken(daemon, spec):
         for p in (resolve(spec, p) for p in op.get("parameters", [])):
             if p["in"] == "query":
                 seen = daemon.request(method, f"{target}?{p['name']}=1")
-                assert b"unknown-key" not in seen.body, (path, p["name"])
+                assert b"query parameter" not in seen.body, (path, p["name"], seen)
         seen = daemon.request(method, f"{target}?nothing-like-that=1")
         assert (seen.status, seen.json()["type"]) == (422, "/problems/unknown-key"), path
 
@@ -261,7 +261,7 @@ def test_bulk_writes(api, place):
         assert api.request("POST", f"{path}?on_error=continue", lines([good[kind], wrong[kind]]), NDJSON).status == 207
         assert api.request("POST", path, b"[{", {"Content-Type": "application/json"}).status == 400
         assert api.request("POST", path, lines([wrong[kind]]), NDJSON).status == 422
-        assert api.request("POST", path, b"", {"Content-Type": "text/csv"}).status == 415
+        assert api.request("POST", path, b"a,b", {"Content-Type": "text/csv"}).status == 415
         assert api.request("POST", path, b'"' + b"a" * size + b'"\n', NDJSON).status == 413
         assert api.request("POST", f"/v1/datasets/{place}-none/{kind}", [good[kind]]).status == 404
     path = f"/v1/datasets/{place}"
