@@ -194,7 +194,7 @@ static int default_rewards(struct browsing *w, const struct read_prompt *p, doub
 	struct recipe_post post;
 	struct picker picker;
 
-	if (recipe_read_post(&w->arena, STR("{}"), &post, e) < 0 ||
+	if (recipe_read_post(&w->arena, STR("{\"recipe\":{}}"), &post, e) < 0 ||
 	    store_stats(w->db, &w->arena, &w->dataset, &stats, e) < 0 ||
 	    recipe_resolve(&post.recipe, &w->arena, &w->dataset, &stats, e) < 0)
 		return -1;

@@ -224,7 +224,7 @@ static void rows_settled(struct work *work, bool committed, const struct answer 
 /* What the first pass found, as the answer. -1: refused. */
 static int first_verdict(struct ingest *in, struct answer *out, struct err *e)
 {
-	struct row_errors *bad = in->broken.total ? &in->broken : &in->invalid;
+	struct row_errors *bad;
 
 	if (in->refused.problem == P_NONE && unzip_end(in->unzip, e) != 0)
 		in->refused = *e;
@@ -238,6 +238,8 @@ static int first_verdict(struct ingest *in, struct answer *out, struct err *e)
 			row_errors_refuse(&in->broken, in->rows, out, e);
 		return -1;
 	}
+	/* Only now: the end may have handed out the last row. */
+	bad = in->broken.total ? &in->broken : &in->invalid;
 	if (bad->total > 0 && !in->options.on_error_continue)
 		return row_errors_refuse(bad, in->rows, out, e);
 	return 0;

@@ -397,7 +397,7 @@ static int read_posted(struct reading *r, const struct json *v, void *to, struct
 
 static const struct field post_fields[] = {
 	{"name", read_id, offsetof(struct recipe_post, name), false},
-	{"recipe", read_posted, 0, false},
+	{"recipe", read_posted, 0, true},
 };
 
 int recipe_read_post(struct arena *a, struct str text, struct recipe_post *out, struct err *e)

@@ -21,6 +21,7 @@ enum {
 	CHECKPOINT_WAL_BYTES = 16 << 20,
 	TRUNCATE_WAL_BYTES = 64 << 20,
 	PURGE_ROWS = 500,
+	SWEEP_ROWS = 2000,
 };
 #define DAY_US (24LL * 3600 * 1000000)
 
@@ -288,21 +289,45 @@ void writer_submit(struct service *s, struct work *work)
 	settle(&o, false);
 }
 
-/* Housekeeping is a work like any other: answers older than a day go, and an
- * empty group lets a checkpoint happen when no client writes. */
-static int housekeeping(struct work *work, struct store *db, struct answer *out, struct err *e)
+/* Housekeeping is a work like any other: answers older than a day go, and so
+ * do the rows of datasets that were deleted, slice by slice until none is left. */
+struct housekeeping {
+	struct work work;
+	struct service *service;
+	bool more;
+};
+
+static int keep_house(struct work *work, struct store *db, struct answer *out, struct err *e)
 {
-	(void)work;
+	struct housekeeping *h = (struct housekeeping *)work;
+	int more;
+
 	(void)out;
 	if (store_answer_purge(db, clock_now_us() - DAY_US, PURGE_ROWS, e) < 0)
 		return -1;
-	return store_dataset_sweep(db, PURGE_ROWS, e) < 0 ? -1 : 0;
+	more = store_dataset_sweep(db, SWEEP_ROWS, e);
+	h->more = more > 0;
+	return more < 0 ? -1 : 0;
+}
+
+static void house_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
+{
+	struct housekeeping *h = (struct housekeeping *)work;
+
+	(void)out;
+	(void)keep;
+	if (committed && h->more)
+		writer_submit(h->service, work);
+	else
+		heap_free(h);
 }
 
 void writer_tick(struct service *s)
 {
-	struct work *work = heap_zalloc(1, sizeof *work);
+	struct housekeeping *h = heap_zalloc(1, sizeof *h);
 
-	work->apply = housekeeping;
-	writer_submit(s, work);
+	h->service = s;
+	h->work.apply = keep_house;
+	h->work.settled = house_settled;
+	writer_submit(s, &h->work);
 }
