@@ -20,21 +20,13 @@ static struct str printed(struct arena *a, double goal, int decimals)
 	return arena_str(a, (struct str){text, goal_print(goal, decimals, text)});
 }
 
-/* {"helpfulness":8.5,"honesty":7} and "helpfulness: 8.5, honesty: 7". */
-static void print_vector(struct compiler *c, const double *own, struct arena *a, struct str *json, struct str *text)
+/* "helpfulness: 8.5, honesty: 7", escaped. */
+static struct str listed(struct compiler *c, const double *own, struct arena *a)
 {
 	const struct recipe *r = c->recipe;
 	struct buf *b = &c->scratch;
 	char number[GOAL_TEXT_BYTES];
 
-	buf_clear(b);
-	buf_byte(b, '{');
-	for (size_t i = 0; i < r->attributes; i++) {
-		json_put_key_str(b, r->attribute[i].name);
-		buf_add(b, number, goal_print(own[i], GOAL_DECIMALS, number));
-	}
-	buf_byte(b, '}');
-	*json = arena_str(a, buf_view(b));
 	buf_clear(b);
 	for (size_t i = 0; i < r->attributes; i++) {
 		if (i > 0)
@@ -43,7 +35,7 @@ static void print_vector(struct compiler *c, const double *own, struct arena *a,
 		buf_lit(b, ": ");
 		buf_add(b, number, goal_print(own[i], GOAL_DECIMALS, number));
 	}
-	*text = arena_str(a, buf_view(b));
+	return arena_str(a, buf_view(b));
 }
 
 static void print_quantiles(struct compiler *c, const struct picked *p, struct arena *a, struct goals *g)
@@ -69,12 +61,9 @@ static void print_goals(struct compiler *c, const struct picked *p, struct arena
 		return;
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		if (p->c[i].goal.p == NULL)
-			continue;
-		if (c->recipe->goal == GOAL_ATTRIBUTES)
-			print_vector(c, p->own[i], a, &g->json[i], &g->text[i]);
-		else
-			g->json[i] = g->text[i] = p->c[i].goal;
+		g->json[i] = g->text[i] = p->c[i].goal;
+		if (p->c[i].goal.p && c->recipe->goal == GOAL_ATTRIBUTES)
+			g->text[i] = listed(c, p->own[i], a);
 	}
 }
 

@@ -76,13 +76,41 @@ static void gather(const struct picker *p, const struct read_response *x, struct
 	}
 }
 
-/* DROP_COUNT and the reward; a candidate's goal is the reward as it prints. */
+/* {"helpfulness":8.5,"honesty":7} */
+static struct str vector(const struct recipe *r, const double *own, struct arena *a)
+{
+	char number[GOAL_TEXT_BYTES];
+	struct buf b = BUF_INIT;
+	struct str s;
+
+	buf_byte(&b, '{');
+	for (size_t i = 0; i < r->attributes; i++) {
+		json_put_key_str(&b, r->attribute[i].name);
+		buf_add(&b, number, goal_print(own[i], GOAL_DECIMALS, number));
+	}
+	buf_byte(&b, '}');
+	s = arena_str(a, buf_view(&b));
+	buf_release(&b);
+	return s;
+}
+
+/* What decides whether two make a pair: attributes as they print, else the
+ * reward as it prints. A quantile is known only when all pairs are. */
+static struct str goal_of(const struct recipe *r, double reward, const double *own, struct arena *a)
+{
+	char text[GOAL_TEXT_BYTES];
+
+	if (r->goal == GOAL_ATTRIBUTES)
+		return vector(r, own, a);
+	return arena_str(a, (struct str){text, goal_print(reward, GOAL_DECIMALS, text)});
+}
+
+/* DROP_COUNT and the reward. */
 static enum drop rewarded(const struct picker *p, const struct read_response *x, struct arena *a,
                           struct candidate *c, double **own, struct pick_counts *counts)
 {
 	struct reward_values *values = ARENA_ARRAY(a, struct reward_values, p->rule.attributes);
 	double *room = ARENA_ARRAY(a, double, x->scores);
-	char text[GOAL_TEXT_BYTES];
 
 	*own = ARENA_ARRAY(a, double, p->rule.attributes);
 	gather(p, x, values, room, counts);
@@ -90,7 +118,7 @@ static enum drop rewarded(const struct picker *p, const struct read_response *x,
 		*own = NULL;
 		return DROP_MISSING_ATTRIBUTE;
 	}
-	c->goal = arena_str(a, (struct str){text, goal_print(c->reward, GOAL_DECIMALS, text)});
+	c->goal = goal_of(p->recipe, c->reward, *own, a);
 	return DROP_COUNT;
 }
 
@@ -172,38 +200,6 @@ static enum skip skip_of(enum pair_skip s)
 	return SKIP_TOO_FEW;
 }
 
-/* Attributes that print alike although the rewards do not: such a pair would
- * state one goal for both answers. */
-static bool same_vector(const struct recipe *r, const double *a, const double *b)
-{
-	char x[GOAL_TEXT_BYTES], y[GOAL_TEXT_BYTES];
-
-	for (size_t i = 0; i < r->attributes; i++) {
-		goal_print(a[i], GOAL_DECIMALS, x);
-		goal_print(b[i], GOAL_DECIMALS, y);
-		if (strcmp(x, y) != 0)
-			return false;
-	}
-	return true;
-}
-
-static void drop_same_vectors(const struct recipe *r, struct picked *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->pairs.n; i++) {
-		struct pair pair = p->pairs.pair[i];
-
-		if (!pair.plain && same_vector(r, p->own[pair.chosen], p->own[pair.rejected]))
-			p->pairs.equal_rewards++;
-		else
-			p->pairs.pair[n++] = pair;
-	}
-	if (n == 0 && p->pairs.n > 0)
-		p->pairs.skip = p->pairs.small_margin > 0 ? PAIR_SMALL_MARGIN : PAIR_EQUAL;
-	p->pairs.n = n;
-}
-
 static void count(struct pick_counts *counts, const struct pairs *p)
 {
 	counts->dropped[DROP_DUPLICATE_TEXT] += p->duplicate_text;
@@ -240,8 +236,6 @@ bool pick_prompt(const struct picker *p, const struct read_prompt *prompt, struc
 	if (r->pairing.strategy == PAIR_COMPARISONS)
 		votes = votes_of(r, prompt, out, a, &vote);
 	pairs_make(&r->pairing, prompt->id, out->c, out->n, vote, votes, a, &out->pairs);
-	if (r->goal == GOAL_ATTRIBUTES)
-		drop_same_vectors(r, out);
 	count(counts, &out->pairs);
 	return out->pairs.n > 0;
 }
