@@ -99,7 +99,9 @@ def weights_of(dataset, recipe):
 
 
 def reward_of(dataset, recipe, weights, response):
-    """(reward, {attribute: own goal}), or None when an attribute is missing."""
+    """(reward, {attribute: own goal}), or None when an attribute is missing or nothing was ever scored."""
+    if not weights:
+        return None
     rule = recipe.get("reward", {})
     low, high = dataset.goal_scale
     total = weight_sum = 0.0
