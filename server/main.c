@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -12,25 +13,37 @@
 #include "http/routes.h"
 #include "service/service.h"
 
-enum { DRAIN_SECONDS = 20 };
+enum { DRAIN_SECONDS = 20, DRAIN_POLL_MS = 50 };
 
 struct daemon {
 	struct loop *loop;
 	struct service *service;
 	struct httpd *httpd;
-	bool draining;
+	int64_t drain_until_us; /* 0: not draining */
 };
+
+/* The loop turns until the last request has its answer: some wait for jobs. */
+static void drained(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (httpd_idle(d->httpd) || clock_steady_us() > d->drain_until_us)
+		loop_stop(d->loop);
+}
 
 static void on_stop(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	if (d->draining)
+	if (d->drain_until_us) {
+		loop_stop(d->loop); /* asked twice: now */
 		return;
-	d->draining = true;
+	}
 	log_info("main", "draining seconds=%d", DRAIN_SECONDS);
+	d->drain_until_us = clock_steady_us() + DRAIN_SECONDS * INT64_C(1000000);
+	httpd_quiesce(d->httpd);
 	service_drain(d->service);
-	loop_stop(d->loop);
+	loop_every(d->loop, DRAIN_POLL_MS, drained, d);
 }
 
 static int report(const struct err *e)
@@ -61,7 +74,6 @@ static int run(struct daemon *d, const struct conf *conf, struct service *servic
 	fprintf(stderr, "prefd %s listening on %s\n", PREFD_VERSION, httpd_url(d->httpd));
 	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", conf->data);
 	loop_run(d->loop);
-	httpd_drain(d->httpd, DRAIN_SECONDS);
 	httpd_stop(d->httpd);
 	return 0;
 }

@@ -12,8 +12,11 @@ int httpd_start(struct httpd **h, struct service *s, struct loop *loop, struct e
 int httpd_port(const struct httpd *h);
 /* "http://ADDRESS:PORT". */
 const char *httpd_url(const struct httpd *h);
-/* No new connections; requests under way are answered (at most `seconds`). */
-void httpd_drain(struct httpd *h, int seconds);
+/* No new connections from here on; requests under way go on. Main thread. */
+void httpd_quiesce(struct httpd *h);
+/* Whether no request is under way. */
+bool httpd_idle(const struct httpd *h);
+/* Answers what still waits with 503, then ends. */
 void httpd_stop(struct httpd *h);
 
 #endif

@@ -222,30 +222,34 @@ const char *httpd_url(const struct httpd *h)
 
 /* --- stop ----------------------------------------------------------------------------------- */
 
-/* Until no request is under way, `seconds` at most. The loop does not turn
- * meanwhile, so deadlines are watched here. */
-static void wait_until_idle(struct httpd *h, int seconds)
+void httpd_quiesce(struct httpd *h)
 {
-	int64_t until = clock_steady_us() + seconds * INT64_C(1000000);
+	if (!atomic_exchange(&h->draining, true))
+		MHD_quiesce_daemon(h->daemon);
+}
 
-	while (atomic_load(&h->active) > 0 && clock_steady_us() < until) {
+bool httpd_idle(const struct httpd *h)
+{
+	return atomic_load(&h->active) == 0;
+}
+
+/* The last answers leave. The loop does not turn any more, so deadlines are
+ * watched here. */
+static void last_words(struct httpd *h)
+{
+	int64_t until = clock_steady_us() + LAST_WORDS_SECONDS * INT64_C(1000000);
+
+	while (!httpd_idle(h) && clock_steady_us() < until) {
 		tick(h);
 		nanosleep(&(struct timespec){0, POLL_MS * 1000000}, NULL);
 	}
 }
 
-void httpd_drain(struct httpd *h, int seconds)
-{
-	if (!atomic_exchange(&h->draining, true))
-		MHD_quiesce_daemon(h->daemon);
-	wait_until_idle(h, seconds);
-}
-
 void httpd_stop(struct httpd *h)
 {
-	httpd_drain(h, 0);
+	httpd_quiesce(h);
 	waiting_close(&h->waiting);
-	wait_until_idle(h, LAST_WORDS_SECONDS);
+	last_words(h);
 	MHD_stop_daemon(h->daemon);
 	httpd_free(h);
 }
