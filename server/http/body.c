@@ -97,6 +97,7 @@ uint64_t body_discard_bytes(const struct request *r)
 int body_begin(struct request *r, struct err *e)
 {
 	enum coding coding = coding_of(request_header(r, "Content-Encoding"));
+	struct str type = request_header(r, "Content-Type");
 	enum split_kind split = SPLIT_NDJSON;
 	struct body *b = &r->body;
 	int64_t limit = r->route->body == BODY_ROWS ? r->h->conf->body_bytes : r->h->conf->document_bytes;
@@ -104,7 +105,7 @@ int body_begin(struct request *r, struct err *e)
 	if (r->route->body == BODY_NONE)
 		return b->expected ? err_set(e, P_BAD_REQUEST, "this request takes no body") : 0;
 	/* An empty body needs no type: it is an empty document, or no rows. */
-	if (b->expected && media_type(request_header(r, "Content-Type"), r->route->body, &split, e) != 0)
+	if ((b->expected || type.p) && media_type(type, r->route->body, &split, e) != 0)
 		return -1;
 	if (coding == CODING_UNKNOWN)
 		return err_set(e, P_MEDIA_TYPE, "Content-Encoding is taken as gzip or zstd");
