@@ -33,6 +33,7 @@ struct pair_rule {
 struct candidate {
 	struct str id;
 	struct str goal; /* as it prints: two that print alike make no pair; STR_NONE: no reward */
+	struct str vector; /* the same of a goal by attributes, beside the reward in `goal`; STR_NONE: none */
 	double reward;   /* unused when goal is STR_NONE */
 	uint8_t text_hash[SHA256_BYTES];
 };

@@ -17,6 +17,8 @@ void httpd_quiesce(struct httpd *h);
 /* Whether no request is under way. */
 bool httpd_idle(const struct httpd *h);
 /* Answers what still waits with 503, then ends. */
+/* Ends what still waits with 503, waits for what the writer owns, stops the
+ * threads. After loop_stop: the loop must not call its tick any more. */
 void httpd_stop(struct httpd *h);
 
 #endif

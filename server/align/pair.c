@@ -24,6 +24,12 @@ struct signed_vote {
 
 enum verdict { FITS, SMALL_MARGIN, EQUAL };
 
+/* Two goals that print alike cannot be told apart in a prompt. */
+static bool alike(const struct candidate *a, const struct candidate *b)
+{
+	return str_eq(a->goal, b->goal) || (a->vector.p && b->vector.p && str_eq(a->vector, b->vector));
+}
+
 static int by_text(const void *pa, const void *pb, void *ctx)
 {
 	const struct candidate *c = ctx;
@@ -102,7 +108,7 @@ static enum verdict verdict(const struct maker *m, size_t better, size_t worse)
 {
 	const struct candidate *w = &m->c[m->kept[better]], *l = &m->c[m->kept[worse]];
 
-	if (str_eq(w->goal, l->goal))
+	if (alike(w, l))
 		return EQUAL;
 	return w->reward - l->reward < m->rule->min_margin ? SMALL_MARGIN : FITS;
 }
@@ -235,7 +241,7 @@ static struct signed_vote *counted_votes(struct maker *m, const struct vote *v, 
 static void decide(struct maker *m, uint32_t chosen, uint32_t rejected)
 {
 	const struct candidate *w = &m->c[chosen], *l = &m->c[rejected];
-	bool goals = w->goal.p && l->goal.p && w->reward > l->reward && !str_eq(w->goal, l->goal);
+	bool goals = w->goal.p && l->goal.p && w->reward > l->reward && !alike(w, l);
 
 	if (goals && w->reward - l->reward < m->rule->min_margin)
 		m->out->small_margin++;

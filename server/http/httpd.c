@@ -224,8 +224,12 @@ const char *httpd_url(const struct httpd *h)
 
 void httpd_quiesce(struct httpd *h)
 {
-	if (!atomic_exchange(&h->draining, true))
+	if (!atomic_exchange(&h->draining, true)) {
 		MHD_quiesce_daemon(h->daemon);
+		/* New clients are turned away at once instead of waiting in the
+		 * backlog; closed is the socket when no thread can use it. */
+		shutdown(h->listen_fd, SHUT_RDWR);
+	}
 }
 
 bool httpd_idle(const struct httpd *h)

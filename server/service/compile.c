@@ -61,9 +61,10 @@ static void print_goals(struct compiler *c, const struct picked *p, struct arena
 		return;
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		g->json[i] = g->text[i] = p->c[i].goal;
-		if (p->c[i].goal.p && c->recipe->goal == GOAL_ATTRIBUTES)
-			g->text[i] = listed(c, p->own[i], a);
+		bool vector = p->c[i].vector.p != NULL;
+
+		g->json[i] = vector ? p->c[i].vector : p->c[i].goal;
+		g->text[i] = vector ? listed(c, p->own[i], a) : p->c[i].goal;
 	}
 }
 

@@ -94,23 +94,14 @@ static struct str vector(const struct recipe *r, const double *own, struct arena
 	return s;
 }
 
-/* What decides whether two make a pair: attributes as they print, else the
- * reward as it prints. A quantile is known only when all pairs are. */
-static struct str goal_of(const struct recipe *r, double reward, const double *own, struct arena *a)
-{
-	char text[GOAL_TEXT_BYTES];
-
-	if (r->goal == GOAL_ATTRIBUTES)
-		return vector(r, own, a);
-	return arena_str(a, (struct str){text, goal_print(reward, GOAL_DECIMALS, text)});
-}
-
-/* DROP_COUNT and the reward. */
+/* DROP_COUNT and the reward. Whatever the goal, two whose rewards print alike
+ * make no pair; a quantile is known only when all pairs are. */
 static enum drop rewarded(const struct picker *p, const struct read_response *x, struct arena *a,
                           struct candidate *c, double **own, struct pick_counts *counts)
 {
 	struct reward_values *values = ARENA_ARRAY(a, struct reward_values, p->rule.attributes);
 	double *room = ARENA_ARRAY(a, double, x->scores);
+	char text[GOAL_TEXT_BYTES];
 
 	*own = ARENA_ARRAY(a, double, p->rule.attributes);
 	gather(p, x, values, room, counts);
@@ -118,7 +109,9 @@ static enum drop rewarded(const struct picker *p, const struct read_response *x,
 		*own = NULL;
 		return DROP_MISSING_ATTRIBUTE;
 	}
-	c->goal = goal_of(p->recipe, c->reward, *own, a);
+	c->goal = arena_str(a, (struct str){text, goal_print(c->reward, GOAL_DECIMALS, text)});
+	if (p->recipe->goal == GOAL_ATTRIBUTES)
+		c->vector = vector(p->recipe, *own, a);
 	return DROP_COUNT;
 }
 

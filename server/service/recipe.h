@@ -75,7 +75,7 @@ struct recipe {
 	struct str template;
 };
 
-/* A posted document {"name"?, "recipe"?}; `text` must outlive the recipe.
+/* A posted document {"name"?, "recipe"}; `text` must outlive the recipe.
  * name STR_NONE: none. posted: the recipe's canonical form, as it came.
  * P_BROKEN_JSON, P_UNKNOWN_KEY, P_INVALID, P_UNKNOWN_ID with the pointer. */
 struct recipe_post {

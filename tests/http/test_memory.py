@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(os.environ.get("PREFD_SLOW") != "1", reason="slo
 
 GIGABYTE = 10**9
 BODY_ROWS = 400
-MAX_ANON_MIB = 256       # at any time
-MAX_GROWTH_MIB = 48      # of the second half over the first
+MAX_ANON_MIB = 128       # at any time
+MAX_GROWTH_MIB = 16      # of the second half over the first
 
 
 def memory(pid):

@@ -209,7 +209,8 @@ static int open_all(void **state)
 {
 	struct client c;
 	struct err e = {0};
-	char *argv[] = {"serve", "--data", dir};
+	char serve[] = "serve", data[] = "--data";
+	char *argv[] = {serve, data, dir};
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
