@@ -19,6 +19,9 @@
 	X(UNKNOWN_DATASET, 404, "unknown-dataset", "No such dataset") \
 	X(UNKNOWN_PROMPT, 404, "unknown-prompt", "No such prompt") \
 	X(UNKNOWN_SNAPSHOT, 404, "unknown-snapshot", "No such snapshot") \
+	X(UNKNOWN_ROUND, 404, "unknown-round", "No such round") \
+	X(UNKNOWN_LEASE, 404, "unknown-lease", "No such lease") \
+	X(UNKNOWN_RESCORING, 404, "unknown-rescoring", "No such rescoring") \
 	X(METHOD, 405, "method-not-allowed", "The path does not take this method") \
 	X(CONFLICT, 409, "conflict", "The same id stands for something else") \
 	X(RANGE_FIXED, 409, "range-fixed", "The range of a scored attribute cannot change") \

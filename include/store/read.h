@@ -37,6 +37,7 @@ struct read_response {
 	uint8_t text_hash[32];
 	uint32_t characters;
 	struct str model;
+	struct str round; /* id of the round that sampled it; STR_NONE: none did */
 	int64_t tokens;
 	struct str finish_reason;
 	struct read_score *score; /* in byte order of (attribute, judge); ledgers by (at, seq) within */
@@ -82,6 +83,7 @@ int store_text(struct store *s, struct arena *a, int64_t text_key, struct str *o
 struct unscored {
 	struct str judge, attribute;
 	struct str model; /* STR_NONE: any */
+	int64_t round;    /* key of the round that sampled them; 0: any */
 	int64_t after_prompt, after_response; /* the cursor; 0, 0 at the start */
 	uint32_t limit; /* <= PAGE_MAX */
 };

@@ -255,7 +255,8 @@ static int parse_cursor(struct str after, struct unscored *u, struct err *e)
 
 static int unscored_from(const struct unscored_query *q, struct unscored *u, struct err *e)
 {
-	*u = (struct unscored){q->unscored_by, q->attribute, q->model, 0, 0, q->limit};
+	*u = (struct unscored){.judge = q->unscored_by, .attribute = q->attribute, .model = q->model,
+	                       .limit = q->limit};
 	if (!u->judge.p || !name_valid(u->judge))
 		return err_at(e, P_INVALID, "?unscored_by", "the judge's name is required");
 	if (!u->attribute.p)
