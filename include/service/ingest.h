@@ -24,7 +24,8 @@ enum rows_format {
 enum rows_format format_of(struct str name);
 
 struct ingest_options {
-	struct str dataset;
+	struct str dataset;      /* STR_NONE for deliveries: the round's */
+	struct str round;        /* of ROW_SAMPLE and ROW_LOGPROB */
 	enum row_kind kind;
 	enum rows_format format; /* of ROW_RECORD */
 	struct str judge;        /* STR_NONE: the format's own */
@@ -39,7 +40,7 @@ struct ingest_options {
 
 struct ingest;
 
-/* P_UNKNOWN_DATASET, P_UNAVAILABLE (too many waiting bodies). */
+/* P_UNKNOWN_DATASET, P_UNKNOWN_ROUND, P_UNAVAILABLE (too many waiting bodies). */
 int ingest_open(struct ingest **in, struct service *s, const struct ingest_options *o, struct err *e);
 void ingest_feed(struct ingest *in, const char *p, size_t n);
 /* True once the body is refused for its size or damage, whatever follows: the

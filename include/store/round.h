@@ -19,6 +19,7 @@
 #define PREFD_STORE_ROUND_H
 
 #include "store/read.h"
+#include "store/row.h"
 
 enum round_state { ROUND_OPEN, ROUND_CLOSED };
 enum round_mode { ROUND_SAMPLE, ROUND_DATASET };
@@ -117,19 +118,6 @@ int store_lease_renew(struct store *s, struct str round, struct str lease, int64
 int store_lease_end(struct store *s, struct str round, struct str lease, struct err *e);
 
 /* --- deliveries; writer, inside a savepoint -------------------------------------- */
-
-struct sample {
-	struct str prompt; /* id */
-	uint32_t index;    /* 0 … K−1 */
-	struct str text;
-	uint8_t text_hash[32];
-	uint32_t characters;
-	int64_t tokens;           /* -1: not said */
-	struct str finish_reason; /* may be STR_NONE */
-	struct str prompt_token_ids, token_ids; /* compact JSON arrays, or STR_NONE */
-	const struct logprob *logprob; /* only of the round's two models */
-	uint32_t logprobs;
-};
 
 struct delivery_counts {
 	uint64_t responses_created, responses_unchanged;

@@ -66,7 +66,21 @@ struct record {
 	uint32_t comparisons;
 };
 
-enum row_kind { ROW_RECORD, ROW_SCORE, ROW_COMPARISON };
+/* What a worker delivered to a round. */
+struct sample {
+	struct str prompt; /* id */
+	uint32_t index;    /* 0 … K−1 */
+	struct str text;
+	uint8_t text_hash[32];
+	uint32_t characters;
+	int64_t tokens;           /* -1: not said */
+	struct str finish_reason; /* may be STR_NONE */
+	struct str prompt_token_ids, token_ids; /* compact JSON arrays, or STR_NONE */
+	const struct logprob *logprob; /* only of the round's two models */
+	uint32_t logprobs;
+};
+
+enum row_kind { ROW_RECORD, ROW_SCORE, ROW_COMPARISON, ROW_SAMPLE, ROW_LOGPROB };
 
 struct row {
 	enum row_kind kind;
@@ -78,6 +92,11 @@ struct row {
 			struct score score;
 		} score;
 		struct comparison comparison;
+		struct sample sample;
+		struct {
+			struct str response;
+			struct logprob logprob;
+		} logprob;
 	};
 };
 

@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "inside.h"
 #include "rows.h"
+#include "store/round.h"
 
 struct ingest {
 	struct work work; /* first: the writer hands it back as a work */
@@ -19,7 +20,8 @@ struct ingest {
 	struct ingest_options options; /* strs copied into the arena */
 	struct arena arena;            /* the request's */
 	struct arena row;              /* one row's; the writer's while it applies */
-	struct dataset dataset;
+	struct dataset dataset;        /* of facts */
+	struct round_row round;        /* of deliveries */
 	struct row_rules rules;
 	struct unzip *unzip;
 	struct split split;
@@ -30,6 +32,12 @@ struct ingest {
 	struct row_errors late;            /* the second: ids and conflicts */
 	struct err refused;                /* the whole body, once problem != P_NONE */
 	uint64_t rows;
+};
+
+/* What the rows came to. */
+struct tally {
+	struct counts facts;
+	struct delivery_counts delivered;
 };
 
 /* --- the first pass: the connection's thread ------------------------------------------ */
@@ -68,19 +76,24 @@ static void copy_options(struct ingest *in, const struct ingest_options *o)
 {
 	in->options = *o;
 	in->options.dataset = arena_str(&in->arena, o->dataset);
+	in->options.round = arena_str(&in->arena, o->round);
 	in->options.judge = arena_str(&in->arena, o->judge);
 	in->options.idempotency_key = arena_str(&in->arena, o->idempotency_key);
 	in->options.target = arena_str(&in->arena, o->target);
 }
 
-static int find_dataset(struct ingest *in, struct err *e)
+/* The dataset of facts, the round of deliveries. */
+static int find_place(struct ingest *in, struct err *e)
 {
 	struct store *db;
 	int rc;
 
 	if (reader_get(in->service, &db, e) < 0)
 		return -1;
-	rc = store_dataset_get(db, &in->arena, in->options.dataset, &in->dataset, e);
+	if (in->options.round.p)
+		rc = store_round_get(db, &in->arena, in->options.round, &in->round, e);
+	else
+		rc = store_dataset_get(db, &in->arena, in->options.dataset, &in->dataset, e);
 	reader_put(in->service, db);
 	return rc;
 }
@@ -91,12 +104,12 @@ int ingest_open(struct ingest **out, struct service *s, const struct ingest_opti
 
 	in->service = s;
 	copy_options(in, o);
-	if (find_dataset(in, e) < 0) {
+	if (find_place(in, e) < 0) {
 		arena_release(&in->arena);
 		heap_free(in);
 		return -1;
 	}
-	in->rules = (struct row_rules){o->kind, o->format, in->options.judge, o->fix_overall, &in->dataset};
+	in->rules = (struct row_rules){o->kind, o->format, in->options.judge, o->fix_overall, &in->dataset, &in->round};
 	in->unzip = unzip_new(o->coding, (uint64_t)s->conf->body_bytes, take_bytes, in);
 	split_init(&in->split, o->split, (size_t)s->conf->row_bytes, take_row, in);
 	spool_init(&in->spool, &s->spools);
@@ -147,7 +160,17 @@ static bool about_a_row(enum problem p)
 	return p == P_CONFLICT || p == P_UNKNOWN_ID || p == P_INVALID;
 }
 
-static int put_rows(struct ingest *in, struct store *db, struct counts *counts, struct err *e)
+static int put_row(struct ingest *in, struct store *db, const struct row *row, struct tally *t, struct err *e)
+{
+	if (row->kind == ROW_SAMPLE)
+		return store_sample_put(db, in->options.round, &row->sample, clock_now_us(), &t->delivered, e);
+	if (row->kind == ROW_LOGPROB)
+		return store_logprob_put(db, in->options.round, row->logprob.response, &row->logprob.logprob,
+		                         &t->delivered, e);
+	return store_put(db, in->options.dataset, row, in->options.on_conflict, clock_now_us(), &t->facts, e);
+}
+
+static int put_rows(struct ingest *in, struct store *db, struct tally *t, struct err *e)
 {
 	struct str frame;
 	struct row row;
@@ -158,7 +181,7 @@ static int put_rows(struct ingest *in, struct store *db, struct counts *counts, 
 		arena_reset(&in->row);
 		if (row_unpack(&in->row, frame, &row, e) < 0)
 			return -1;
-		if (store_put(db, in->options.dataset, &row, in->options.on_conflict, clock_now_us(), counts, e) == 0)
+		if (put_row(in, db, &row, t, e) == 0)
 			continue;
 		if (!about_a_row(e->problem))
 			return -1;
@@ -186,22 +209,50 @@ static void put_counts(struct buf *b, const struct ingest *in, const struct coun
 #undef N
 }
 
+static void put_delivered(struct buf *b, const struct ingest *in, const struct delivery_counts *c, uint64_t rejected)
+{
+	bool samples = in->options.kind == ROW_SAMPLE;
+
+	buf_printf(b, "{\"%s\":{\"created\":%llu,\"%s\":%llu}", samples ? "responses" : "logprobs",
+	           (unsigned long long)(samples ? c->responses_created : c->logprobs_created),
+	           samples ? "unchanged" : "kept",
+	           (unsigned long long)(samples ? c->responses_unchanged : c->logprobs_kept));
+	if (rejected)
+		buf_printf(b, ",\"rejected\":%llu,", (unsigned long long)rejected);
+}
+
+/* A closed round refuses the body as a whole, whatever its rows. */
+static int check_open(struct ingest *in, struct store *db, struct err *e)
+{
+	struct round_row now;
+
+	if (store_round_get(db, &in->arena, in->options.round, &now, e) < 0)
+		return -1;
+	if (now.state == ROUND_CLOSED)
+		return err_set(e, P_CONFLICT, "round %.*s is closed and takes no deliveries", STR_ARG(in->options.round));
+	return 0;
+}
+
 static int apply_rows(struct work *work, struct store *db, struct answer *out, struct err *e)
 {
 	struct ingest *in = (struct ingest *)work;
 	struct row_errors *all[3] = {&in->broken, &in->invalid, &in->late};
-	struct counts counts = {0};
+	struct tally t = {0};
 	uint64_t rejected;
 
 	row_errors_init(&in->late, &in->arena);
-	if (put_rows(in, db, &counts, e) < 0)
+	if ((in->options.round.p && check_open(in, db, e) < 0) || put_rows(in, db, &t, e) < 0)
 		return -1;
 	if (in->late.total > 0 && !in->options.on_error_continue)
 		return row_errors_refuse(&in->late, in->rows, out, e);
 	rejected = in->broken.total + in->invalid.total + in->late.total;
 	out->status = rejected ? 207 : 200;
-	put_counts(&out->body, in, &counts, rejected);
-	row_errors_print(&out->body, all, 3);
+	if (in->options.round.p)
+		put_delivered(&out->body, in, &t.delivered, rejected);
+	else
+		put_counts(&out->body, in, &t.facts, rejected);
+	if (!in->options.round.p || rejected)
+		row_errors_print(&out->body, all, 3);
 	buf_byte(&out->body, '}');
 	metric_add(M_ROWS_ACCEPTED, (int64_t)(in->rows - rejected));
 	metric_add(M_ROWS_REJECTED, (int64_t)rejected);

@@ -1,11 +1,12 @@
 /* responses.c - the responses of a row and their scores. */
 #include <stdlib.h>
 
+#include "align/implicit.h"
 #include "base/hash.h"
 #include "rows.h"
 
 enum { ID_HEX_BYTES = 16, LOGPROBS_PER_RESPONSE_MAX = 64 };
-#define LOGPROB_ROUNDING 0.001 /* above 0 by this much is rounding and taken as 0 */
+#define LOGPROB_MIN (-1e15) /* differences, times β, stay far from the end of the doubles */
 
 /* --- scores --------------------------------------------------------------------- */
 
@@ -166,25 +167,30 @@ static int read_scores(struct reading *r, const struct json *v, void *to, struct
 
 /* --- responses ------------------------------------------------------------------ */
 
-static int read_logprob(const struct json *m, struct logprob *l, struct err *e)
+int read_logprob(struct reading *r, const struct json *v, void *to, struct err *e)
+{
+	double *l = to;
+
+	if (read_number(r, v, l, e) < 0)
+		return -1;
+	if (*l > LOGPROB_MAX || *l < LOGPROB_MIN)
+		return err_set(e, P_INVALID, "a log-probability is at most 0 and at least %g", LOGPROB_MIN);
+	if (*l > 0)
+		*l = 0;
+	return 0;
+}
+
+static int read_model_logprob(struct reading *r, const struct json *m, struct logprob *l, struct err *e)
 {
 	l->model = json_key(m);
 	l->tokens = -1;
 	if (!name_valid(l->model))
 		return err_set(e, P_INVALID, "a model is 1 to 256 bytes without control characters");
-	if (want_type(m, JSON_NUMBER, e) < 0)
-		return -1;
-	l->logprob = json_number(m);
-	if (l->logprob > LOGPROB_ROUNDING)
-		return err_set(e, P_INVALID, "a log-probability is at most 0");
-	if (l->logprob > 0)
-		l->logprob = 0;
-	return 0;
+	return read_logprob(r, m, &l->logprob, e);
 }
 
-static int read_logprobs(struct reading *r, const struct json *v, void *to, struct err *e)
+int read_logprobs(struct reading *r, const struct json *v, struct logprob **out, uint32_t *count, struct err *e)
 {
-	struct draft *d = to;
 	struct logprob *l;
 	uint32_t n = 0;
 
@@ -194,10 +200,21 @@ static int read_logprobs(struct reading *r, const struct json *v, void *to, stru
 		return err_set(e, P_INVALID, "more than %d models", LOGPROBS_PER_RESPONSE_MAX);
 	l = ARENA_ARRAY(r->arena, struct logprob, json_size(v));
 	for (const struct json *m = json_first(v); m; m = json_next(m), n++)
-		if (read_logprob(m, &l[n], e) < 0)
-			return err_under(e, "/%.*s", STR_ARG(json_key(m)));
+		if (read_model_logprob(r, m, &l[n], e) < 0)
+			return under_key(e, json_key(m));
+	*out = l;
+	*count = n;
+	return 0;
+}
+
+static int read_response_logprobs(struct reading *r, const struct json *v, void *to, struct err *e)
+{
+	struct draft *d = to;
+	struct logprob *l;
+
+	if (read_logprobs(r, v, &l, &d->r.logprobs, e) < 0)
+		return -1;
 	d->r.logprob = l;
-	d->r.logprobs = n;
 	return 0;
 }
 
@@ -207,7 +224,7 @@ static const struct field response_fields[] = {
 	{"model", read_name, offsetof(struct draft, r.model), false},
 	{"tokens", read_count, offsetof(struct draft, r.tokens), false},
 	{"finish_reason", read_name, offsetof(struct draft, r.finish_reason), false},
-	{"logprobs", read_logprobs, 0, false},
+	{"logprobs", read_response_logprobs, 0, false},
 	{"scores", read_scores, 0, false},
 };
 

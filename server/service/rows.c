@@ -219,6 +219,10 @@ int row_read(struct arena *a, const struct row_rules *rules, struct str text, st
 		return read_score_row(&r, v, out, e);
 	case ROW_COMPARISON:
 		return read_comparison(&r, v, &out->comparison, e);
+	case ROW_SAMPLE:
+		return read_sample_row(&r, v, out, e);
+	case ROW_LOGPROB:
+		return read_logprob_row(&r, v, out, e);
 	case ROW_RECORD:
 		break;
 	}

@@ -4,6 +4,7 @@
 
 #include "fields.h"
 #include "service/ingest.h"
+#include "store/round.h"
 #include "store/row.h"
 
 /* What a row is read by; the same for all rows of a body. */
@@ -13,13 +14,14 @@ struct row_rules {
 	struct str judge;              /* of a format's scores; STR_NONE: its own */
 	bool fix_overall;
 	const struct dataset *dataset; /* declared ranges */
+	const struct round_row *round; /* of ROW_SAMPLE and ROW_LOGPROB; else NULL */
 };
 
 /* text: one JSON value. Everything in `out` lives in the arena. P_BROKEN_JSON;
  * P_INVALID, P_UNKNOWN_KEY with the pointer of the place. */
 int row_read(struct arena *a, const struct row_rules *rules, struct str text, struct row *out, struct err *e);
 
-/* --- shared by rows.c, responses.c, formats.c --------------------------------------------------- */
+/* --- shared by rows.c, responses.c, deliveries.c, formats.c ------------------------------------- */
 
 /* A message before it is printed canonically. */
 struct message {
@@ -38,6 +40,13 @@ void draft_score(struct arena *a, struct draft *d, const struct score *s);
 int read_response(struct reading *r, const struct json *v, struct draft *d, struct err *e);
 /* A row of POST …/scores. */
 int read_score_row(struct reading *r, const struct json *v, struct row *out, struct err *e);
+/* A field_fn, of a double: at most 0, rounding above it taken as 0. */
+field_fn read_logprob;
+/* {"<model>": float, …}, in the arena. */
+int read_logprobs(struct reading *r, const struct json *v, struct logprob **out, uint32_t *n, struct err *e);
+/* Rows of POST /v1/rounds/{round}/responses and …/logprobs (deliveries.c). */
+int read_sample_row(struct reading *r, const struct json *v, struct row *out, struct err *e);
+int read_logprob_row(struct reading *r, const struct json *v, struct row *out, struct err *e);
 /* [{"role","content"}, …] or one string (a user's message). */
 int read_messages(struct reading *r, const struct json *v, struct message **m, uint32_t *n, struct err *e);
 /* Messages, canonical text, hash, characters; the id when it is absent. */

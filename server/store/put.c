@@ -55,6 +55,9 @@ int store_put(struct store *s, struct str dataset, const struct row *r, enum on_
 		return put_score(s, st, r->score.response, &r->score.score, now_us, counts, e);
 	case ROW_COMPARISON:
 		return put_comparison(s, st, &r->comparison, now_us, counts, e);
+	case ROW_SAMPLE:
+	case ROW_LOGPROB:
+		break; /* a round takes them: store/round.h */
 	}
 	return err_set(e, P_INTERNAL, "a row of no kind");
 }

@@ -59,6 +59,13 @@ static void put_comparison(struct buf *b, const struct comparison *c)
 	put_int(b, c->at);
 }
 
+static void put_logprobs(struct buf *b, const struct logprob *l, uint32_t n)
+{
+	put_uint(b, n);
+	for (uint32_t i = 0; i < n; i++)
+		put_logprob(b, &l[i]);
+}
+
 static void put_response(struct buf *b, const struct response *r)
 {
 	put_str(b, r->id);
@@ -71,9 +78,7 @@ static void put_response(struct buf *b, const struct response *r)
 	put_uint(b, r->scores);
 	for (uint32_t i = 0; i < r->scores; i++)
 		put_score(b, &r->score[i]);
-	put_uint(b, r->logprobs);
-	for (uint32_t i = 0; i < r->logprobs; i++)
-		put_logprob(b, &r->logprob[i]);
+	put_logprobs(b, r->logprob, r->logprobs);
 }
 
 static void put_record(struct buf *b, const struct record *r)
@@ -93,6 +98,20 @@ static void put_record(struct buf *b, const struct record *r)
 		put_comparison(b, &r->comparison[i]);
 }
 
+static void put_sample(struct buf *b, const struct sample *s)
+{
+	put_str(b, s->prompt);
+	put_uint(b, s->index);
+	put_str(b, s->text);
+	buf_add(b, s->text_hash, sizeof s->text_hash);
+	put_uint(b, s->characters);
+	put_int(b, s->tokens);
+	put_str(b, s->finish_reason);
+	put_str(b, s->prompt_token_ids);
+	put_str(b, s->token_ids);
+	put_logprobs(b, s->logprob, s->logprobs);
+}
+
 void row_pack(struct buf *b, const struct row *r)
 {
 	put_uint(b, r->kind);
@@ -107,6 +126,13 @@ void row_pack(struct buf *b, const struct row *r)
 		break;
 	case ROW_COMPARISON:
 		put_comparison(b, &r->comparison);
+		break;
+	case ROW_SAMPLE:
+		put_sample(b, &r->sample);
+		break;
+	case ROW_LOGPROB:
+		put_str(b, r->logprob.response);
+		put_logprob(b, &r->logprob.logprob);
 		break;
 	}
 }
@@ -235,10 +261,20 @@ static void get_comparison(struct unpack *u, struct comparison *c)
 	c->at = get_int(u);
 }
 
+static const struct logprob *get_logprobs(struct unpack *u, uint32_t *n)
+{
+	struct logprob *l;
+
+	*n = get_count(u, LOGPROB_BYTES_MIN);
+	l = ARENA_ARRAY(u->a, struct logprob, *n);
+	for (uint32_t i = 0; i < *n; i++)
+		get_logprob(u, &l[i]);
+	return l;
+}
+
 static void get_response(struct unpack *u, struct response *r)
 {
 	struct score *score;
-	struct logprob *logprob;
 
 	r->id = get_str(u);
 	r->text = get_str(u);
@@ -251,10 +287,7 @@ static void get_response(struct unpack *u, struct response *r)
 	r->score = score = ARENA_ARRAY(u->a, struct score, r->scores);
 	for (uint32_t i = 0; i < r->scores; i++)
 		get_score(u, &score[i]);
-	r->logprobs = get_count(u, LOGPROB_BYTES_MIN);
-	r->logprob = logprob = ARENA_ARRAY(u->a, struct logprob, r->logprobs);
-	for (uint32_t i = 0; i < r->logprobs; i++)
-		get_logprob(u, &logprob[i]);
+	r->logprob = get_logprobs(u, &r->logprobs);
 }
 
 static void get_record(struct unpack *u, struct record *r)
@@ -279,6 +312,20 @@ static void get_record(struct unpack *u, struct record *r)
 		get_comparison(u, &comparison[i]);
 }
 
+static void get_sample(struct unpack *u, struct sample *s)
+{
+	s->prompt = get_str(u);
+	s->index = (uint32_t)get_uint(u);
+	s->text = get_str(u);
+	get_bytes(u, s->text_hash, sizeof s->text_hash);
+	s->characters = (uint32_t)get_uint(u);
+	s->tokens = get_int(u);
+	s->finish_reason = get_str(u);
+	s->prompt_token_ids = get_str(u);
+	s->token_ids = get_str(u);
+	s->logprob = get_logprobs(u, &s->logprobs);
+}
+
 static void get_kind(struct unpack *u, uint64_t kind, struct row *r)
 {
 	switch (kind) {
@@ -294,6 +341,15 @@ static void get_kind(struct unpack *u, uint64_t kind, struct row *r)
 	case ROW_COMPARISON:
 		r->kind = ROW_COMPARISON;
 		get_comparison(u, &r->comparison);
+		break;
+	case ROW_SAMPLE:
+		r->kind = ROW_SAMPLE;
+		get_sample(u, &r->sample);
+		break;
+	case ROW_LOGPROB:
+		r->kind = ROW_LOGPROB;
+		r->logprob.response = get_str(u);
+		get_logprob(u, &r->logprob.logprob);
 		break;
 	default:
 		u->broken = true;

@@ -102,16 +102,77 @@ static void scores_and_comparisons_come_back(void **state)
 	arena_release(&a);
 }
 
-/* Every beginning of a packed row, and every single flipped byte, is refused or
- * read within its bounds (the sanitizers watch), never a crash. */
-static void broken_bytes_are_bounded(void **state)
+static struct row full_sample(void)
 {
-	struct row in = full_record(), out;
+	static struct logprob logprob[2];
+	struct row row = {.kind = ROW_SAMPLE, .number = 77};
+
+	logprob[0] = (struct logprob){STR("policy"), -12.5, -1};
+	logprob[1] = (struct logprob){STR("reference"), 0, -1};
+	row.sample = (struct sample){
+		.prompt = STR("p"),
+		.index = 15,
+		.text = STR(""),
+		.characters = 0,
+		.tokens = 3,
+		.prompt_token_ids = STR("[1,2147483647]"),
+		.token_ids = STR("[]"),
+		.logprob = logprob,
+		.logprobs = 2,
+	};
+	memset(row.sample.text_hash, 0xAB, sizeof row.sample.text_hash);
+	return row;
+}
+
+static void deliveries_come_back(void **state)
+{
+	struct row in = full_sample(), out;
 	struct buf b = BUF_INIT;
 	struct arena a;
 	struct err e;
 
 	(void)state;
+	arena_init(&a);
+	row_pack(&b, &in);
+	assert_int_equal(row_unpack(&a, buf_view(&b), &out, &e), 0);
+	assert_int_equal(out.kind, ROW_SAMPLE);
+	assert_int_equal(out.number, 77);
+	assert_str(out.sample.prompt, "p");
+	assert_int_equal(out.sample.index, 15);
+	assert_str(out.sample.text, "");
+	assert_memory_equal(out.sample.text_hash, in.sample.text_hash, 32);
+	assert_int_equal(out.sample.tokens, 3);
+	assert_null(out.sample.finish_reason.p);
+	assert_str(out.sample.prompt_token_ids, "[1,2147483647]");
+	assert_str(out.sample.token_ids, "[]");
+	assert_int_equal(out.sample.logprobs, 2);
+	assert_str(out.sample.logprob[0].model, "policy");
+	assert_true(out.sample.logprob[0].logprob == -12.5);
+	assert_str(out.sample.logprob[1].model, "reference");
+	buf_clear(&b);
+	in = (struct row){.kind = ROW_LOGPROB, .number = 1};
+	in.logprob.response = STR("r");
+	in.logprob.logprob = (struct logprob){STR("policy"), -0.25, 9};
+	row_pack(&b, &in);
+	assert_int_equal(row_unpack(&a, buf_view(&b), &out, &e), 0);
+	assert_int_equal(out.kind, ROW_LOGPROB);
+	assert_str(out.logprob.response, "r");
+	assert_str(out.logprob.logprob.model, "policy");
+	assert_true(out.logprob.logprob.logprob == -0.25);
+	assert_int_equal(out.logprob.logprob.tokens, 9);
+	buf_release(&b);
+	arena_release(&a);
+}
+
+/* Every beginning of a packed row, and every single flipped byte, is refused or
+ * read within its bounds (the sanitizers watch), never a crash. */
+static void break_row(struct row in)
+{
+	struct row out;
+	struct buf b = BUF_INIT;
+	struct arena a;
+	struct err e;
+
 	arena_init(&a);
 	row_pack(&b, &in);
 	for (size_t n = 0; n < b.n; n++) {
@@ -136,11 +197,19 @@ static void broken_bytes_are_bounded(void **state)
 	arena_release(&a);
 }
 
+static void broken_bytes_are_bounded(void **state)
+{
+	(void)state;
+	break_row(full_record());
+	break_row(full_sample());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_comes_back),
 		cmocka_unit_test(scores_and_comparisons_come_back),
+		cmocka_unit_test(deliveries_come_back),
 		cmocka_unit_test(broken_bytes_are_bounded),
 	};
 
