@@ -22,7 +22,8 @@ void rounds_close(struct service *s, struct str round, const struct origin_key *
 
 void leases_take(struct service *s, struct str round, struct str body,
                  const struct origin_key *origin, struct pending *p);
-void leases_renew(struct service *s, struct str round, struct str lease, struct pending *p);
+void leases_renew(struct service *s, struct str round, struct str lease,
+                  const struct origin_key *origin, struct pending *p);
 void leases_end(struct service *s, struct str round, struct str lease, struct pending *p);
 
 /* --- rescoring (service/rescore.c) ------------------------------------------------- */

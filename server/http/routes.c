@@ -7,6 +7,7 @@
 
 #define D "/v1/datasets/{dataset}"
 #define S "/v1/snapshots/{snapshot}"
+#define R "/v1/rounds/{round}"
 #define ROWS "on_error on_conflict"
 #define VIEW "augment placement format"
 #define BATCH "seed epoch offset batch_size rank world_size tail shuffle wait " VIEW
@@ -43,6 +44,16 @@ static const struct route routes[] = {
 	{"GET", S "/export", SCOPE_TRAIN, BODY_NONE, VIEW, h_export, NULL},
 	{"GET", S "/rows", SCOPE_READ, BODY_NONE, "offset length " VIEW, h_snapshot_rows, NULL},
 	{"GET", S "/statistics", SCOPE_READ, BODY_NONE, "", h_snapshot_statistics, NULL},
+
+	{"POST", D "/rounds", SCOPE_ADMIN, BODY_DOCUMENT, "", h_round_create, NULL},
+	{"GET", "/v1/rounds", SCOPE_READ, BODY_NONE, "dataset after limit", h_rounds_list, NULL},
+	{"GET", R, SCOPE_READ, BODY_NONE, "", h_round_get, NULL},
+	{"POST", R "/close", SCOPE_ADMIN, BODY_NONE, "", h_round_close, NULL},
+	{"POST", R "/leases", SCOPE_TRAIN, BODY_DOCUMENT, "", h_lease_take, NULL},
+	{"POST", R "/leases/{lease}/renew", SCOPE_TRAIN, BODY_NONE, "", h_lease_renew, NULL},
+	{"DELETE", R "/leases/{lease}", SCOPE_TRAIN, BODY_NONE, "", h_lease_end, NULL},
+	{"POST", R "/responses", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_samples},
+	{"POST", R "/logprobs", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_logprobs},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };

@@ -7,7 +7,7 @@
 #include "inside.h"
 #include "print.h"
 #include "pick.h"
-#include "store/read.h"
+#include "store/round.h"
 
 /* What every call here begins and ends with. */
 struct browsing {
@@ -150,6 +150,7 @@ static void print_response(struct buf *b, const struct read_response *r, const d
 	print_member(b, "id", r->id);
 	print_member(b, "text", r->text);
 	print_member(b, "model", r->model);
+	print_member(b, "round", r->round);
 	print_count_member(b, "characters", r->characters);
 	json_put_key(b, "tokens");
 	if (r->tokens >= 0)
@@ -253,7 +254,21 @@ static int parse_cursor(struct str after, struct unscored *u, struct err *e)
 	return 0;
 }
 
-static int unscored_from(const struct unscored_query *q, struct unscored *u, struct err *e)
+/* The round's key; a round of another dataset has no responses here. */
+static int find_round(struct browsing *w, struct str id, int64_t *key, struct err *e)
+{
+	struct round_row round;
+	int rc = store_round_get(w->db, &w->arena, id, &round, e);
+
+	if (rc < 0 && e->problem != P_UNKNOWN_ROUND)
+		return -1;
+	if (rc < 0 || round.dataset_key != w->dataset.key)
+		return err_at(e, P_UNKNOWN_ID, "?round", "%.*s has no round %.*s", STR_ARG(w->dataset.name), STR_ARG(id));
+	*key = round.key;
+	return 0;
+}
+
+static int unscored_from(struct browsing *w, const struct unscored_query *q, struct unscored *u, struct err *e)
 {
 	*u = (struct unscored){.judge = q->unscored_by, .attribute = q->attribute, .model = q->model,
 	                       .limit = q->limit};
@@ -261,8 +276,8 @@ static int unscored_from(const struct unscored_query *q, struct unscored *u, str
 		return err_at(e, P_INVALID, "?unscored_by", "the judge's name is required");
 	if (!u->attribute.p)
 		u->attribute = STR("overall");
-	if (q->round.p)
-		return err_at(e, P_UNKNOWN_ID, "?round", "there is no round %.*s", STR_ARG(q->round));
+	if (q->round.p && find_round(w, q->round, &u->round, e) < 0)
+		return -1;
 	return parse_cursor(q->after, u, e);
 }
 
@@ -276,7 +291,7 @@ int browse_unscored(struct service *s, struct str dataset, const struct unscored
 	uint32_t n;
 	bool more;
 
-	if (browse_begin(&w, s, dataset, out, e) < 0 || unscored_from(q, &u, e) < 0 ||
+	if (browse_begin(&w, s, dataset, out, e) < 0 || unscored_from(&w, q, &u, e) < 0 ||
 	    store_unscored(w.db, &w.arena, &w.dataset, &u, &row, &n, &more, cursor, e) < 0)
 		return browse_end(&w, -1);
 	buf_lit(w.b, "{\"responses\":[");

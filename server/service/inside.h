@@ -47,6 +47,15 @@ struct work {
 	struct origin_key origin; /* key: memory that lives as long as the work */
 };
 
+/* The key of a request, copied; origin may be NULL, or hold none. */
+static inline void work_origin(struct work *w, struct arena *a, const struct origin_key *origin)
+{
+	if (origin == NULL || origin->key.p == NULL)
+		return;
+	w->origin = *origin;
+	w->origin.key = arena_str(a, origin->key);
+}
+
 int writer_start(struct writer **w, const struct conf *conf, struct err *e);
 /* Finishes what is queued, then ends the thread and closes the connection. */
 void writer_stop(struct writer *w);

@@ -13,6 +13,7 @@
 #include "jobs.h"
 #include "report.h"
 #include "store/record.h"
+#include "store/round.h"
 
 enum { ID_RANDOM_BYTES = 16, REVOKE_PAGE = 100, REVISION_HEX = 64 };
 /* Heavier than any group: a work of this weight goes alone, because the sums
@@ -43,6 +44,16 @@ static int answer_existing(struct create_work *w, const struct snapshot_row *row
 	w->row.id = row->id;
 	out->status = 200;
 	return report_snapshot(&out->body, row, jobs_progress(w->service->snapshots, row->id), e);
+}
+
+/* Snapshots and rounds share their ids. 0, or -1. */
+static int name_is_no_rounds(struct create_work *w, struct store *db, struct err *e)
+{
+	struct round_row round;
+
+	if (store_round_get(db, &w->arena, w->post.name, &round, e) == 0)
+		return err_at(e, P_CONFLICT, "/name", "%.*s is a round", STR_ARG(w->post.name));
+	return e->problem == P_UNKNOWN_ROUND ? 0 : -1;
 }
 
 static int fill_row(struct create_work *w, struct store *db, const struct dataset *d, struct err *e)
@@ -84,7 +95,7 @@ static int apply_create(struct work *work, struct store *db, struct answer *out,
 		rc = store_snapshot_get(db, &w->arena, w->post.name, &there, e);
 		if (rc == 0)
 			return answer_existing(w, &there, &d, out, e);
-		if (e->problem != P_UNKNOWN_SNAPSHOT)
+		if (e->problem != P_UNKNOWN_SNAPSHOT || name_is_no_rounds(w, db, e) != 0)
 			return -1;
 	}
 	if (fill_row(w, db, &d, e) < 0 || store_snapshot_insert(db, &w->row, e) < 0)

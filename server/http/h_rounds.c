@@ -1,0 +1,117 @@
+#include "handlers.h"
+#include "service/rounds.h"
+
+/* --- made, watched, closed ------------------------------------------------------------ */
+
+static void create(struct request *r, struct pending *p, const void *args)
+{
+	rounds_create(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+}
+
+static void close_round(struct request *r, struct pending *p, const void *args)
+{
+	rounds_close(r->h->service, r->param[0], args, p);
+}
+
+/* What every POST of a document here does. */
+static const struct reply *post(struct request *r, reply_work *work)
+{
+	struct origin_key origin = {0};
+	struct err e = {0};
+
+	if (request_origin(r, &origin, &e) != 0)
+		return reply_problem(r, &e);
+	return reply_later(r, 0, work, &origin);
+}
+
+const struct reply *h_round_create(struct request *r)
+{
+	return post(r, create);
+}
+
+const struct reply *h_round_close(struct request *r)
+{
+	return post(r, close_round);
+}
+
+const struct reply *h_round_get(struct request *r)
+{
+	struct err e = {0};
+	struct answer a;
+
+	answer_init(&a);
+	return reply_outcome(r, rounds_get(r->h->service, r->param[0], &a, &e), &a, &e);
+}
+
+const struct reply *h_rounds_list(struct request *r)
+{
+	struct str dataset = STR_NONE, after = STR_NONE;
+	struct err e = {0};
+	struct answer a;
+	uint32_t limit;
+
+	answer_init(&a);
+	if (query_text(r, "dataset", &dataset, &e) != 0 || query_after(r, &after, &e) != 0 ||
+	    query_limit(r, &limit, &e) != 0)
+		return reply_problem(r, &e);
+	return reply_outcome(r, rounds_list(r->h->service, dataset, after, limit, &a, &e), &a, &e);
+}
+
+/* --- leases ---------------------------------------------------------------------------- */
+
+static void take(struct request *r, struct pending *p, const void *args)
+{
+	leases_take(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+}
+
+static void renew(struct request *r, struct pending *p, const void *args)
+{
+	leases_renew(r->h->service, r->param[0], r->param[1], args, p);
+}
+
+static void end(struct request *r, struct pending *p, const void *args)
+{
+	(void)args;
+	leases_end(r->h->service, r->param[0], r->param[1], p);
+}
+
+const struct reply *h_lease_take(struct request *r)
+{
+	return post(r, take);
+}
+
+const struct reply *h_lease_renew(struct request *r)
+{
+	return post(r, renew);
+}
+
+const struct reply *h_lease_end(struct request *r)
+{
+	return reply_later(r, 0, end, NULL);
+}
+
+/* --- deliveries: rows whose path names a round ------------------------------------------ */
+
+static int delivery(struct request *r, struct ingest_options *o, enum row_kind kind, struct err *e)
+{
+	static const char *const on_error[] = {"continue", NULL};
+	int word = -1;
+
+	o->kind = kind;
+	o->round = r->param[0];
+	o->dataset = STR_NONE;
+	if (query_word(r, "on_error", on_error, &word, e) != 0)
+		return -1;
+	o->on_error_continue = word == 0;
+	return 0;
+}
+
+int rows_samples(struct request *r, struct ingest_options *o, struct err *e)
+{
+	return delivery(r, o, ROW_SAMPLE, e);
+}
+
+int rows_logprobs(struct request *r, struct ingest_options *o, struct err *e)
+{
+	return delivery(r, o, ROW_LOGPROB, e);
+}
