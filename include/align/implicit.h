@@ -35,17 +35,17 @@ static inline double implicit_regular(double reward, double alpha, double length
 
 /* Why a response takes no part: the first reason that applies, in this order. */
 enum implicit_drop {
-	DROP_NONE,
-	DROP_FINISH_REASON,   /* one of those left out; an absent one passes */
-	DROP_TOO_SHORT,       /* fewer characters than min_characters */
-	DROP_TOO_LONG,        /* more characters than max_characters */
-	DROP_MISSING_LOGPROB, /* of the policy or of the reference */
-	DROP_TOKEN_MISMATCH,  /* the two models counted different tokens */
-	DROP_MISSING_TOKENS,  /* the length is in tokens, and nobody counted them */
-	DROP_DUPLICATE_TEXT,  /* an earlier valid response of the prompt has its text */
-	DROP_COUNT
+	LEFT_OUT_NONE,
+	LEFT_OUT_FINISH_REASON,   /* one of those left out; an absent one passes */
+	LEFT_OUT_TOO_SHORT,       /* fewer characters than min_characters */
+	LEFT_OUT_TOO_LONG,        /* more characters than max_characters */
+	LEFT_OUT_MISSING_LOGPROB, /* of the policy or of the reference */
+	LEFT_OUT_TOKEN_MISMATCH,  /* the two models counted different tokens */
+	LEFT_OUT_MISSING_TOKENS,  /* the length is in tokens, and nobody counted them */
+	LEFT_OUT_DUPLICATE_TEXT,  /* an earlier valid response of the prompt has its text */
+	LEFT_OUT_COUNT
 };
-/* "finish_reason", …; "" for DROP_NONE. */
+/* "finish_reason", …; "" for LEFT_OUT_NONE. */
 const char *implicit_drop_word(enum implicit_drop d);
 
 struct implicit_rule {

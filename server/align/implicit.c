@@ -16,15 +16,15 @@ double implicit_reward(double beta, double policy_logprob, double reference_logp
 
 const char *implicit_drop_word(enum implicit_drop d)
 {
-	static const char *const words[DROP_COUNT] = {
-		[DROP_NONE] = "",
-		[DROP_FINISH_REASON] = "finish_reason",
-		[DROP_TOO_SHORT] = "too_short",
-		[DROP_TOO_LONG] = "too_long",
-		[DROP_MISSING_LOGPROB] = "missing_logprob",
-		[DROP_TOKEN_MISMATCH] = "token_mismatch",
-		[DROP_MISSING_TOKENS] = "missing_tokens",
-		[DROP_DUPLICATE_TEXT] = "duplicate_text",
+	static const char *const words[LEFT_OUT_COUNT] = {
+		[LEFT_OUT_NONE] = "",
+		[LEFT_OUT_FINISH_REASON] = "finish_reason",
+		[LEFT_OUT_TOO_SHORT] = "too_short",
+		[LEFT_OUT_TOO_LONG] = "too_long",
+		[LEFT_OUT_MISSING_LOGPROB] = "missing_logprob",
+		[LEFT_OUT_TOKEN_MISMATCH] = "token_mismatch",
+		[LEFT_OUT_MISSING_TOKENS] = "missing_tokens",
+		[LEFT_OUT_DUPLICATE_TEXT] = "duplicate_text",
 	};
 
 	return words[d];
@@ -58,18 +58,18 @@ static bool counts_differ(const struct implicit_response *r)
 static enum implicit_drop check_one(const struct implicit_rule *rule, const struct implicit_response *r)
 {
 	if (finish_excluded(rule, r->finish_reason))
-		return DROP_FINISH_REASON;
+		return LEFT_OUT_FINISH_REASON;
 	if (rule->min_characters >= 0 && r->characters < rule->min_characters)
-		return DROP_TOO_SHORT;
+		return LEFT_OUT_TOO_SHORT;
 	if (rule->max_characters >= 0 && r->characters > rule->max_characters)
-		return DROP_TOO_LONG;
+		return LEFT_OUT_TOO_LONG;
 	if (!r->scored[IMPLICIT_POLICY] || !r->scored[IMPLICIT_REFERENCE])
-		return DROP_MISSING_LOGPROB;
+		return LEFT_OUT_MISSING_LOGPROB;
 	if (counts_differ(r))
-		return DROP_TOKEN_MISMATCH;
+		return LEFT_OUT_TOKEN_MISMATCH;
 	if (rule->in_tokens && tokens_of(r) < 0)
-		return DROP_MISSING_TOKENS;
-	return DROP_NONE;
+		return LEFT_OUT_MISSING_TOKENS;
+	return LEFT_OUT_NONE;
 }
 
 static int by_text(const void *pa, const void *pb, void *ctx)
@@ -90,7 +90,7 @@ static size_t drop_same_texts(const struct implicit_response *r, uint32_t *valid
 		qsort_r(valid, n, sizeof *valid, by_text, (void *)(uintptr_t)r);
 	for (size_t i = 1; i < n; i++) {
 		if (memcmp(r[valid[i - 1]].text_hash, r[valid[i]].text_hash, SHA256_BYTES) == 0)
-			drop[valid[i]] = DROP_DUPLICATE_TEXT;
+			drop[valid[i]] = LEFT_OUT_DUPLICATE_TEXT;
 		else
 			kept++;
 	}
@@ -105,14 +105,14 @@ size_t implicit_check(const struct implicit_rule *rule, const struct implicit_re
 
 	for (size_t i = 0; i < n; i++) {
 		drop[i] = check_one(rule, &r[i]);
-		if (drop[i] == DROP_NONE)
+		if (drop[i] == LEFT_OUT_NONE)
 			valid[alone++] = (uint32_t)i;
 	}
 	kept = drop_same_texts(r, valid, alone, drop);
 	for (size_t i = 0; i < n; i++) {
 		int64_t l = rule->in_tokens ? tokens_of(&r[i]) : r[i].characters;
 
-		length[i] = drop[i] == DROP_NONE ? (double)l : 0;
+		length[i] = drop[i] == LEFT_OUT_NONE ? (double)l : 0;
 	}
 	return kept;
 }

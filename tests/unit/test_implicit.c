@@ -101,9 +101,9 @@ static void test_first_reason_applies(void **state)
 	b->n++;
 	assert_int_equal(check(b), 1);
 	for (int i = 0; i < 6; i++)
-		assert_int_equal(b->drop[i], DROP_FINISH_REASON + i);
-	assert_int_equal(b->drop[6], DROP_NONE);
-	assert_int_equal(b->drop[7], DROP_DUPLICATE_TEXT);
+		assert_int_equal(b->drop[i], LEFT_OUT_FINISH_REASON + i);
+	assert_int_equal(b->drop[6], LEFT_OUT_NONE);
+	assert_int_equal(b->drop[7], LEFT_OUT_DUPLICATE_TEXT);
 }
 
 static void test_words(void **state)
@@ -112,8 +112,8 @@ static void test_words(void **state)
 	                                    "missing_logprob", "token_mismatch", "missing_tokens", "duplicate_text"};
 
 	(void)state;
-	assert_int_equal(DROP_COUNT, sizeof words / sizeof *words);
-	for (int i = 0; i < DROP_COUNT; i++)
+	assert_int_equal(LEFT_OUT_COUNT, sizeof words / sizeof *words);
+	for (int i = 0; i < LEFT_OUT_COUNT; i++)
 		assert_string_equal(implicit_drop_word((enum implicit_drop)i), words[i]);
 	assert_string_equal(implicit_skip_word(IMPLICIT_KEPT), "");
 	assert_string_equal(implicit_skip_word(IMPLICIT_TOO_FEW), "too_few_responses");
@@ -129,11 +129,11 @@ static void test_limits_are_inclusive(void **state)
 	for (int i = 0; i < 5; i++)
 		add(b, characters[i]);
 	assert_int_equal(check(b), 2);
-	assert_int_equal(b->drop[0], DROP_TOO_SHORT);
-	assert_int_equal(b->drop[1], DROP_TOO_SHORT);
-	assert_int_equal(b->drop[2], DROP_NONE);
-	assert_int_equal(b->drop[3], DROP_NONE);
-	assert_int_equal(b->drop[4], DROP_TOO_LONG);
+	assert_int_equal(b->drop[0], LEFT_OUT_TOO_SHORT);
+	assert_int_equal(b->drop[1], LEFT_OUT_TOO_SHORT);
+	assert_int_equal(b->drop[2], LEFT_OUT_NONE);
+	assert_int_equal(b->drop[3], LEFT_OUT_NONE);
+	assert_int_equal(b->drop[4], LEFT_OUT_TOO_LONG);
 	assert_true(b->length[2] == 4 && b->length[3] == 6699);
 	assert_true(b->length[0] == 0 && b->length[4] == 0);
 	b->rule.min_characters = b->rule.max_characters = -1;
@@ -149,8 +149,8 @@ static void test_finish_reasons(void **state)
 		add(b, 10)->finish_reason = str_of(reasons[i]);
 	add(b, 10); /* none */
 	assert_int_equal(check(b), 4);
-	assert_int_equal(b->drop[1], DROP_FINISH_REASON);
-	assert_int_equal(b->drop[2], DROP_FINISH_REASON);
+	assert_int_equal(b->drop[1], LEFT_OUT_FINISH_REASON);
+	assert_int_equal(b->drop[2], LEFT_OUT_FINISH_REASON);
 	b->rule.excludes = 0;
 	assert_int_equal(check(b), 6);
 }
@@ -168,7 +168,7 @@ static void test_log_probabilities(void **state)
 	}
 	assert_int_equal(check(b), 1);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(b->drop[i], DROP_MISSING_LOGPROB);
+		assert_int_equal(b->drop[i], LEFT_OUT_MISSING_LOGPROB);
 }
 
 /* As delivered with the response, else with a log-probability. */
@@ -192,14 +192,14 @@ static void test_tokens(void **state)
 	assert_int_equal(check(b), 6);
 	for (int i = 0; i < 8; i++)
 		assert_true(b->length[i] == length[i]);
-	assert_int_equal(b->drop[5], DROP_MISSING_TOKENS);
-	assert_int_equal(b->drop[6], DROP_TOKEN_MISMATCH);
-	assert_int_equal(b->drop[7], DROP_NONE);
+	assert_int_equal(b->drop[5], LEFT_OUT_MISSING_TOKENS);
+	assert_int_equal(b->drop[6], LEFT_OUT_TOKEN_MISMATCH);
+	assert_int_equal(b->drop[7], LEFT_OUT_NONE);
 	/* In characters nobody needs to count tokens, but the counts must agree. */
 	b->rule.in_tokens = false;
 	assert_int_equal(check(b), 7);
 	assert_true(b->length[5] == 50);
-	assert_int_equal(b->drop[6], DROP_TOKEN_MISMATCH);
+	assert_int_equal(b->drop[6], LEFT_OUT_TOKEN_MISMATCH);
 }
 
 /* A, (A, cut off), B, A, B: of the valid ones the first of each stays. */
@@ -212,11 +212,11 @@ static void test_duplicate_texts(void **state)
 		memset(add(b, 10)->text_hash, text[i], SHA256_BYTES);
 	b->r[0].finish_reason = STR("length");
 	assert_int_equal(check(b), 2);
-	assert_int_equal(b->drop[0], DROP_FINISH_REASON);
-	assert_int_equal(b->drop[1], DROP_NONE);
-	assert_int_equal(b->drop[2], DROP_NONE);
-	assert_int_equal(b->drop[3], DROP_DUPLICATE_TEXT);
-	assert_int_equal(b->drop[4], DROP_DUPLICATE_TEXT);
+	assert_int_equal(b->drop[0], LEFT_OUT_FINISH_REASON);
+	assert_int_equal(b->drop[1], LEFT_OUT_NONE);
+	assert_int_equal(b->drop[2], LEFT_OUT_NONE);
+	assert_int_equal(b->drop[3], LEFT_OUT_DUPLICATE_TEXT);
+	assert_int_equal(b->drop[4], LEFT_OUT_DUPLICATE_TEXT);
 }
 
 static void test_no_responses(void **state)
