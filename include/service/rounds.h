@@ -9,6 +9,13 @@
 #include "base/zip.h"
 #include "service/service.h"
 
+enum {
+	ROUND_RESPONSES_MAX = 1024, /* samples a prompt */
+	LEASE_SECONDS_MAX = 86400,
+	LEASE_PROMPTS_MAX = 1000,
+	LEASE_PROMPTS_DEFAULT = 32,
+};
+
 /* POST /v1/datasets/{dataset}/rounds: 201; 200 when name and document are those
  * of one that is there; P_CONFLICT when only the name is. */
 void rounds_create(struct service *s, struct str dataset, struct str body,

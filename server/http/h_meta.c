@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/metric.h"
 #include "handlers.h"
+#include "service/rounds.h"
 
 static const struct reply *say(struct request *r, struct answer *a, const char *type)
 {
@@ -75,6 +76,9 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "list_length", LIST_MAX_LENGTH);
 	put_limit(&a.body, "rows_length", ROWS_MAX_LENGTH);
 	put_limit(&a.body, "wait_seconds", WAIT_MAX_SECONDS);
+	put_limit(&a.body, "responses_per_prompt", ROUND_RESPONSES_MAX);
+	put_limit(&a.body, "lease_prompts", LEASE_PROMPTS_MAX);
+	put_limit(&a.body, "lease_seconds", LEASE_SECONDS_MAX);
 	put_limit(&a.body, "suspend_seconds", c->suspend_seconds);
 	put_limit(&a.body, "suspended_requests", c->suspended_requests);
 	put_limit(&a.body, "header_seconds", c->header_seconds);

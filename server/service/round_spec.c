@@ -4,6 +4,7 @@
 
 #include "align/alpha.h"
 #include "print.h"
+#include "service/rounds.h"
 
 #define BETA_MAX 1e6
 
@@ -94,7 +95,7 @@ static int read_per_prompt(struct reading *r, const struct json *v, void *to, st
 
 static int read_lease_seconds(struct reading *r, const struct json *v, void *to, struct err *e)
 {
-	return read_from_1(r, v, ROUND_LEASE_SECONDS_MAX, to, e);
+	return read_from_1(r, v, LEASE_SECONDS_MAX, to, e);
 }
 
 static int read_finish_reasons(struct reading *r, const struct json *v, void *to, struct err *e)

@@ -12,13 +12,6 @@
 #include "recipe.h"
 #include "store/round.h"
 
-enum {
-	ROUND_RESPONSES_MAX = 1024,    /* samples a prompt */
-	ROUND_LEASE_SECONDS_MAX = 86400,
-	LEASE_PROMPTS_MAX = 1000,      /* prompts of one lease */
-	LEASE_PROMPTS_DEFAULT = 32,
-};
-
 enum length_unit { LENGTH_CHARACTERS, LENGTH_TOKENS };
 
 struct alpha_choice {
