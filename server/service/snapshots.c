@@ -47,7 +47,7 @@ static int answer_existing(struct create_work *w, const struct snapshot_row *row
 }
 
 /* Snapshots and rounds share their ids. 0, or -1. */
-static int name_is_no_rounds(struct create_work *w, struct store *db, struct err *e)
+static int name_is_no_round(struct create_work *w, struct store *db, struct err *e)
 {
 	struct round_row round;
 
@@ -95,7 +95,7 @@ static int apply_create(struct work *work, struct store *db, struct answer *out,
 		rc = store_snapshot_get(db, &w->arena, w->post.name, &there, e);
 		if (rc == 0)
 			return answer_existing(w, &there, &d, out, e);
-		if (e->problem != P_UNKNOWN_SNAPSHOT || name_is_no_rounds(w, db, e) != 0)
+		if (e->problem != P_UNKNOWN_SNAPSHOT || name_is_no_round(w, db, e) != 0)
 			return -1;
 	}
 	if (fill_row(w, db, &d, e) < 0 || store_snapshot_insert(db, &w->row, e) < 0)

@@ -12,10 +12,12 @@
 static struct arena arena;
 static struct attribute declared[1] = {{{"helpfulness", 11}, 1, 5}};
 static struct dataset dataset = {.attribute = declared, .attributes = 1};
+static struct round_row round_of = {
+	.mode = ROUND_SAMPLE, .policy = {"p", 1}, .reference = {"a/r", 3}, .per_prompt = 4};
 
 static int read_as(enum row_kind kind, enum rows_format format, const char *text, struct row *out, struct err *e)
 {
-	struct row_rules rules = {.kind = kind, .format = format, .dataset = &dataset};
+	struct row_rules rules = {.kind = kind, .format = format, .dataset = &dataset, .round = &round_of};
 
 	memset(e, 0, sizeof *e);
 	memset(out, 0, sizeof *out);
@@ -274,6 +276,80 @@ static void test_trl_never_cuts_a_code_point(void **state)
 	is(r->response[0].text, "あ");
 }
 
+static void test_samples(void **state)
+{
+	struct row row;
+	const struct sample *s = &row.sample;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(read_as(ROW_SAMPLE, FORMAT_RECORDS,
+	                         "{\"prompt\":\"q\",\"index\":3,\"text\":\"日本\",\"tokens\":2,\"finish_reason\":\"stop\","
+	                         "\"prompt_token_ids\":[ 1e3, 0 ],\"token_ids\":[2147483647],"
+	                         "\"logprobs\":{\"a/r\":-1.5,\"p\":0.001}}",
+	                         &row, &e),
+	                 0);
+	is(s->prompt, "q");
+	assert_int_equal(s->index, 3);
+	assert_int_equal(s->characters, 2);
+	assert_int_equal(s->tokens, 2);
+	is(s->finish_reason, "stop");
+	is(s->prompt_token_ids, "[1000,0]");
+	is(s->token_ids, "[2147483647]");
+	assert_int_equal(s->logprobs, 2);
+	is(s->logprob[0].model, "a/r");
+	assert_true(s->logprob[0].logprob == -1.5);
+	assert_true(s->logprob[1].logprob == 0); /* 0.001 is rounding */
+	assert_int_equal(read_as(ROW_SAMPLE, FORMAT_RECORDS, "{\"prompt\":\"q\",\"index\":0,\"text\":\"\"}", &row, &e), 0);
+	is(s->text, "");
+	assert_int_equal(s->tokens, -1);
+	assert_null(s->token_ids.p);
+	assert_int_equal(s->logprobs, 0);
+}
+
+static void test_refused_deliveries(void **state)
+{
+#define S(more) "{\"prompt\":\"q\",\"index\":0,\"text\":\"t\"" more "}"
+#define L(model, logprob, more) "{\"response\":\"r\",\"model\":\"" model "\",\"logprob\":" logprob more "}"
+	static const struct {
+		enum row_kind kind;
+		const char *text;
+		enum problem problem;
+		const char *pointer;
+	} bad[] = {
+		{ROW_SAMPLE, "[]", P_INVALID, ""},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"index\":0}", P_INVALID, "/text"},
+		{ROW_SAMPLE, "{\"index\":0,\"text\":\"t\"}", P_INVALID, "/prompt"},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"text\":\"t\"}", P_INVALID, "/index"},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"index\":4,\"text\":\"t\"}", P_INVALID, "/index"},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"index\":0.5,\"text\":\"t\"}", P_INVALID, "/index"},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"index\":-1,\"text\":\"t\"}", P_INVALID, "/index"},
+		{ROW_SAMPLE, "{\"prompt\":\"q\",\"index\":0,\"text\":null}", P_INVALID, "/text"},
+		{ROW_SAMPLE, S(",\"model\":\"p\""), P_UNKNOWN_KEY, "/model"},
+		{ROW_SAMPLE, S(",\"token_ids\":[1,2147483648]"), P_INVALID, "/token_ids/1"},
+		{ROW_SAMPLE, S(",\"token_ids\":[1.5]"), P_INVALID, "/token_ids/0"},
+		{ROW_SAMPLE, S(",\"token_ids\":\"1\""), P_INVALID, "/token_ids"},
+		{ROW_SAMPLE, S(",\"prompt_token_ids\":[-1]"), P_INVALID, "/prompt_token_ids/0"},
+		{ROW_SAMPLE, S(",\"logprobs\":{\"other/m\":-1}"), P_INVALID, "/logprobs/other~1m"},
+		{ROW_SAMPLE, S(",\"logprobs\":{\"p\":0.0011}"), P_INVALID, "/logprobs/p"},
+		{ROW_SAMPLE, S(",\"tokens\":-1"), P_INVALID, "/tokens"},
+		{ROW_LOGPROB, L("q", "-1", ""), P_INVALID, "/model"},
+		{ROW_LOGPROB, L("p", "0.01", ""), P_INVALID, "/logprob"},
+		{ROW_LOGPROB, L("p", "-1e16", ""), P_INVALID, "/logprob"},
+		{ROW_LOGPROB, L("p", "null", ""), P_INVALID, "/logprob"},
+		{ROW_LOGPROB, L("p", "-1", ",\"tokens\":1.5"), P_INVALID, "/tokens"},
+		{ROW_LOGPROB, L("p", "-1", ",\"at\":1"), P_UNKNOWN_KEY, "/at"},
+		{ROW_LOGPROB, "{\"model\":\"p\",\"logprob\":-1}", P_INVALID, "/response"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		refused(bad[i].kind, FORMAT_RECORDS, bad[i].text, bad[i].problem, bad[i].pointer);
+	round_of.mode = ROUND_DATASET; /* takes log-probabilities alone */
+	refused(ROW_SAMPLE, FORMAT_RECORDS, S(""), P_INVALID, "");
+	round_of.mode = ROUND_SAMPLE;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -297,6 +373,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_metadata_keeps_its_digits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_score_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_samples, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_deliveries, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ultrafeedback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fix_overall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_binarized, setup, teardown),
