@@ -2,6 +2,7 @@
 # in include/base/embedded.h. A generated file (under $(BUILD)/gen) needs its
 # rule below; everything else is automatic.
 EMBED := schema_001:schema/sqlite/001.sql \
+         schema_002:schema/sqlite/002.sql \
          dashboard:server/http/dashboard.html \
          openapi:$(BUILD)/gen/openapi.json
 

@@ -11,6 +11,7 @@
 #define EMBEDDED(s) ((struct str){embedded_##s, (size_t)(embedded_##s##_end - embedded_##s)})
 
 EMBEDDED_DECLARE(schema_001); /* schema/sqlite/001.sql */
+EMBEDDED_DECLARE(schema_002); /* schema/sqlite/002.sql */
 EMBEDDED_DECLARE(dashboard);  /* server/http/dashboard.html */
 EMBEDDED_DECLARE(openapi);    /* schema/openapi.yaml, as JSON */
 

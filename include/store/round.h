@@ -12,6 +12,10 @@
  *   sample   those that were delivered to it, K a prompt
  *   dataset  those that its prompts had at the number it pinned when it was made
  *
+ * It looks at them as they were delivered, or stood at that number, and at its
+ * prompts likewise: what replaces a text in the dataset later, or fills in a
+ * finish reason, changes nothing here.
+ *
  * Counters per prompt (samples there, valid ones, log-probabilities there) are
  * kept at delivery, in the same transaction, so progress costs a sum over the
  * round's prompts. */
@@ -48,7 +52,9 @@ struct round_row {
 	int64_t created_at;
 };
 
-/* Progress: what is wanted and what is there. */
+/* Progress: what is wanted and what is there; all is done when the two are
+ * equal. Log-probabilities are wanted of every sample, delivered or not, that
+ * the filters did not drop. Over stored responses only the valid ones count. */
 struct round_progress {
 	int64_t prompts;
 	int64_t responses_wanted, responses_there;
@@ -107,12 +113,14 @@ enum lease_found {
 };
 
 /* Takes up to `limit` prompts that have work of this kind and no live lease of
- * it. Score work of a prompt is there once its K samples are. lease->id is
- * given by the caller and never used again. P_GONE: the round is closed. */
+ * it; fewer when their texts are long (8 MiB). Score work of a prompt is there
+ * once its K samples are. lease->id is given by the caller and never used
+ * again (P_CONFLICT); it is stored only with LEASE_TASKS. P_GONE: the round is
+ * closed. */
 int store_lease_take(struct store *s, struct arena *a, const struct round_row *r, const struct lease *lease,
                      uint32_t limit, int64_t now_us, enum lease_found *found,
                      struct lease_task **tasks, uint32_t *n, struct err *e);
-/* P_UNKNOWN_LEASE; P_GONE when it ended, ran out, or its round is closed. */
+/* P_UNKNOWN_ROUND, P_UNKNOWN_LEASE; P_GONE when it ended, ran out, or its round is closed. */
 int store_lease_renew(struct store *s, struct str round, struct str lease, int64_t until, int64_t now_us, struct err *e);
 /* Gives it back; what it held may go out again at once. Twice is once. */
 int store_lease_end(struct store *s, struct str round, struct str lease, struct err *e);
@@ -127,8 +135,9 @@ struct delivery_counts {
 /* The sample becomes a response of the dataset, its id the first 32 hex digits
  * of SHA-256("prefd-sample-1\n" round id "\n" prompt id "\n" index), its model
  * the policy, its round this one. P_UNKNOWN_ID: a prompt that is not of the
- * round; P_INVALID: an index not below K, or a round over stored responses;
- * P_CONFLICT: the round is closed. */
+ * round; P_INVALID: an index not below K, another model, or a round over
+ * stored responses; P_CONFLICT: the round is closed, or another response has
+ * the id. Of a delivery that was there nothing is looked at, nor counted. */
 int store_sample_put(struct store *s, struct str round, const struct sample *x, int64_t now_us,
                      struct delivery_counts *counts, struct err *e);
 /* P_UNKNOWN_ID: a response that is not of the round; P_INVALID: another model;
@@ -184,6 +193,7 @@ int store_rescoring_insert(struct store *s, struct str round, struct rescoring_r
 /* number 0: the latest. P_UNKNOWN_RESCORING. */
 int store_rescoring_get(struct store *s, struct arena *a, struct str round, int64_t number,
                         struct rescoring_row *out, struct err *e);
+/* In order of numbers; the last PAGE_MAX of them. */
 int store_rescoring_list(struct store *s, struct arena *a, struct str round,
                          struct rescoring_row **out, uint32_t *n, struct err *e);
 

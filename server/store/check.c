@@ -342,7 +342,7 @@ int store_check(struct store *s, void (*report)(void *ctx, const char *finding),
 {
 	struct check c = {.s = s, .report = report, .ctx = ctx};
 	bool begun = false;
-	int rc;
+	int rc, rounds = 0;
 
 	if (s->in_group)
 		return err_set(e, P_INTERNAL, "a check inside a transaction");
@@ -352,8 +352,10 @@ int store_check(struct store *s, void (*report)(void *ctx, const char *finding),
 		rc = check_integrity(&c, e);
 	if (rc == 0)
 		rc = check_datasets(&c, e);
+	if (rc == 0)
+		rc = rounds = rounds_check(s, report, ctx, e);
 	tx_read_end(s, begun);
 	arena_release(&c.page);
 	sums_release(&c.sums);
-	return rc < 0 ? -1 : c.found;
+	return rc < 0 ? -1 : c.found || rounds > 0;
 }

@@ -306,6 +306,8 @@ int store_dataset_delete(struct store *s, struct str name, struct err *e)
 		return -1;
 	if (with_key(s, SQL_DATASET_GO, st->key, e) < 0)
 		return -1;
+	if (rounds_close_dataset(s, st->key, e) < 0)
+		return -1;
 	st->going = true;
 	snprintf(problem, sizeof problem, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d,"
 	         "\"detail\":\"the dataset was deleted\"}",

@@ -1,6 +1,7 @@
 /* delete.c - a prompt goes, with all that hangs on it, in slices.
  *
- * Votes first, then scores, log-probabilities, responses, and the prompt last;
+ * Its places in rounds first, so that no work of it goes out any more, then
+ * samples, votes, scores, log-probabilities, responses, and the prompt last;
  * what is left is whole after every slice, and the sums say what it says: a
  * ledger that does not fit one slice keeps its current value to the end. */
 #include "delete.h"
@@ -226,7 +227,8 @@ static int sweep_prompt(struct store *s, int64_t dataset, int64_t prompt, int64_
 int prompt_sweep(struct store *s, int64_t dataset, int64_t prompt, int64_t *left, struct err *e)
 {
 	static int (*const stage[])(struct store *, int64_t, int64_t, int64_t *, struct err *) = {
-		sweep_votes, sweep_scores, sweep_logprobs, sweep_responses, sweep_prompt,
+		sweep_rounds, sweep_samples, sweep_votes, sweep_scores,
+		sweep_logprobs, sweep_responses, sweep_prompt,
 	};
 	int rc;
 

@@ -18,4 +18,7 @@ int delete_text(struct store *s, int64_t key, struct err *e);
 int sweep_votes(struct store *s, int64_t dataset, int64_t prompt, int64_t *left, struct err *e);
 int sweep_scores(struct store *s, int64_t dataset, int64_t prompt, int64_t *left, struct err *e);
 
+int sweep_rounds(struct store *s, int64_t dataset, int64_t prompt, int64_t *left, struct err *e);
+int sweep_samples(struct store *s, int64_t dataset, int64_t prompt, int64_t *left, struct err *e);
+
 #endif

@@ -47,6 +47,8 @@ struct store {
 	bool names_new;    /* since the savepoint */
 
 	struct state *states;
+	struct round_known *rounds; /* that the group has to do with */
+	struct arena rounds_arena;
 	int64_t next_key, saved_next_key, stored_next_key;
 	struct sums group, request; /* sums of the group and of the running savepoint */
 
@@ -158,6 +160,25 @@ int response_find(struct store *s, int64_t dataset, struct str id, int64_t *prom
 
 int record_put(struct store *s, struct state *st, const struct record *r, enum on_conflict policy,
                int64_t now_us, struct counts *counts, struct err *e);
+
+/* --- logprob.c --------------------------------------------------------------------------- */
+
+/* The first of a model stays; created: this was it. Rounds that look at the
+ * response count it. */
+int logprob_put(struct store *s, struct state *st, int64_t prompt, int64_t response, const struct logprob *l,
+                bool *created, struct err *e);
+
+/* --- round.c ------------------------------------------------------------------------------ */
+
+/* What the group knows of rounds may be undone. */
+void rounds_forget(struct store *s);
+/* The dataset goes: its rounds close. */
+int rounds_close_dataset(struct store *s, int64_t dataset, struct err *e);
+
+/* --- round_check.c ------------------------------------------------------------------------- */
+
+/* Counts and open work of every round against the facts. 1: there were findings, 0, -1. */
+int rounds_check(struct store *s, void (*report)(void *ctx, const char *finding), void *ctx, struct err *e);
 
 /* --- delete.c -------------------------------------------------------------------------- */
 

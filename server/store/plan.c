@@ -51,6 +51,7 @@ static int response_latest(struct store *s, struct plan_response *pr, struct err
 	pr->model = column_int(&q, 3);
 	pr->tokens = column_null(&q, 4) ? -1 : column_int(&q, 4);
 	pr->finish_reason = arena_str(&s->scratch, column_text(&q, 5));
+	pr->round = column_int(&q, 6);
 	query_close(&q);
 	return 0;
 }

@@ -11,6 +11,7 @@ struct plan_response {
 	uint8_t hash[32];
 	uint32_t characters;
 	int64_t model;
+	int64_t round;            /* 0: none sampled it */
 	int64_t tokens;           /* -1: none */
 	struct str finish_reason; /* STR_NONE: none */
 	bool same;                /* prompt, text and model as posted */
@@ -40,5 +41,11 @@ struct plan {
 /* What of the row is there already, and what is in conflict: only reads. p
  * comes with r and policy; its arrays lie in s->scratch. */
 int record_plan(struct store *s, struct state *st, struct plan *p, struct err *e);
+
+/* A response that is new under pr->prompt, with round, tokens and finish reason
+ * as in pr and text and model as in r: its key comes into pr. The prompt's own
+ * sums are the caller's. */
+int response_insert(struct store *s, struct state *st, const struct response *r, struct plan_response *pr,
+                    struct err *e);
 
 #endif

@@ -23,6 +23,29 @@ int reading_name(struct reading *r, int64_t key, struct str *name, struct err *e
 	return 0;
 }
 
+/* STR_NONE for key 0. Rounds stay, and keep their ids. */
+static int reading_round(struct reading *r, int64_t key, struct str *id, struct err *e)
+{
+	struct name_slot *memo = &r->round[(uint64_t)key % ROUND_SLOTS];
+	struct query q;
+	int rc;
+
+	*id = STR_NONE;
+	if (key == 0)
+		return 0;
+	if (memo->key != key) {
+		query_open(&q, r->s, SQL_ROUND_ID);
+		bind_int(&q, key);
+		rc = query_step(&q, e);
+		if (rc <= 0)
+			return rc < 0 ? -1 : err_set(e, P_INTERNAL, "the database has lost a round");
+		*memo = (struct name_slot){key, arena_str(r->a, column_text(&q, 0))};
+		query_close(&q);
+	}
+	*id = memo->name;
+	return 0;
+}
+
 /* --- responses --------------------------------------------------------------------- */
 
 static int read_response(struct reading *r, struct query *q, struct read_response *out, struct err *e)
@@ -36,7 +59,8 @@ static int read_response(struct reading *r, struct query *q, struct read_respons
 		.finish_reason = arena_str(r->a, column_text(q, 7)),
 	};
 	column_bytes(q, 3, out->text_hash, sizeof out->text_hash);
-	return reading_name(r, column_int(q, 5), &out->model, e);
+	return reading_name(r, column_int(q, 5), &out->model, e) < 0 ? -1
+	                                                             : reading_round(r, column_int(q, 8), &out->round, e);
 }
 
 /* All versions up to seq go by; the last of each stays. Into s->rows, by key. */
@@ -92,7 +116,7 @@ static int read_responses(struct reading *r, struct read_prompt *p, struct err *
 		return -1;
 	if ((r->what & (READ_SCORES | READ_LEDGER)) && read_scores(r, p, e) < 0)
 		return -1;
-	if ((r->what & READ_LOGPROBS) && read_logprobs(r, p, e) < 0)
+	if ((r->what & READ_LOGPROBS) && reading_logprobs(r, p, e) < 0)
 		return -1;
 	if (p->responses > 1)
 		qsort(p->response, p->responses, sizeof *p->response, by_id);

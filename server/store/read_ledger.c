@@ -157,7 +157,7 @@ static int by_model(const void *a, const void *b)
 	return c ? c : str_cmp(x->l.l.model, y->l.l.model);
 }
 
-int read_logprobs(struct reading *r, struct read_prompt *p, struct err *e)
+int reading_logprobs(struct reading *r, struct read_prompt *p, struct err *e)
 {
 	struct logprob_row *row;
 	struct read_logprob *out;

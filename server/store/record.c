@@ -108,6 +108,7 @@ static int response_version(struct store *s, struct state *st, const struct resp
 	else
 		bind_null(&q);
 	bind_text(&q, pr->finish_reason);
+	bind_int(&q, pr->round);
 	return query_run(&q, e);
 }
 
@@ -126,15 +127,11 @@ static int take_content(struct store *s, const struct response *r, struct plan_r
 	return name_intern(s, r->model, &pr->model, e) < 0 ? -1 : text_put(s, r->text, &pr->text, e);
 }
 
-static int response_create(struct store *s, struct state *st, struct plan *p, uint32_t i, struct err *e)
+int response_insert(struct store *s, struct state *st, const struct response *r, struct plan_response *pr,
+                    struct err *e)
 {
-	const struct response *r = &p->r->response[i];
-	struct plan_response *pr = &p->response[i];
 	struct query q;
 
-	pr->prompt = p->prompt;
-	pr->tokens = r->tokens;
-	pr->finish_reason = r->finish_reason;
 	if (state_next_key(s, &pr->key, e) < 0 || take_content(s, r, pr, e) < 0 ||
 	    response_version(s, st, r, pr, e) < 0)
 		return -1;
@@ -144,9 +141,20 @@ static int response_create(struct store *s, struct state *st, struct plan *p, ui
 	bind_int(&q, pr->prompt);
 	bind_int(&q, pr->key);
 	response_sum(s, st, pr, 1);
+	return query_run(&q, e);
+}
+
+static int response_create(struct store *s, struct state *st, struct plan *p, uint32_t i, struct err *e)
+{
+	const struct response *r = &p->r->response[i];
+	struct plan_response *pr = &p->response[i];
+
+	pr->prompt = p->prompt;
+	pr->tokens = r->tokens;
+	pr->finish_reason = r->finish_reason;
 	p->sum.responses++;
 	p->sum_changed = true;
-	return query_run(&q, e);
+	return response_insert(s, st, r, pr, e);
 }
 
 /* Fills in absent tokens and finish reason; replaces them, and the content, if
@@ -231,36 +239,6 @@ static int write_scores(struct store *s, struct state *st, struct plan *p, uint3
 	return 0;
 }
 
-static int write_logprob(struct store *s, struct state *st, const struct plan_response *pr, const struct logprob *l,
-                         struct err *e)
-{
-	struct query q;
-	int64_t model;
-	int rc;
-
-	if (name_intern(s, l->model, &model, e) < 0)
-		return -1;
-	query_open(&q, s, SQL_LOGPROB_FIND);
-	bind_int(&q, pr->prompt);
-	bind_int(&q, pr->key);
-	bind_int(&q, model);
-	rc = query_step(&q, e);
-	query_close(&q);
-	if (rc != 0)
-		return rc < 0 ? -1 : 0; /* the first of a model stays */
-	query_open(&q, s, SQL_LOGPROB_INSERT);
-	bind_int(&q, pr->prompt);
-	bind_int(&q, pr->key);
-	bind_int(&q, model);
-	bind_int(&q, ++st->seq);
-	bind_real(&q, l->logprob);
-	if (l->tokens >= 0)
-		bind_int(&q, l->tokens);
-	else
-		bind_null(&q);
-	return query_run(&q, e);
-}
-
 static int write_response(struct store *s, struct state *st, struct plan *p, uint32_t i, struct counts *counts,
                           struct err *e)
 {
@@ -276,9 +254,13 @@ static int write_response(struct store *s, struct state *st, struct plan *p, uin
 	}
 	if (write_scores(s, st, p, i, created, counts, e) < 0)
 		return -1;
-	for (uint32_t j = 0; j < r->logprobs; j++)
-		if (write_logprob(s, st, &p->response[i], &r->logprob[j], e) < 0)
+	for (uint32_t j = 0; j < r->logprobs; j++) {
+		const struct plan_response *pr = &p->response[i];
+		bool first;
+
+		if (logprob_put(s, st, pr->prompt, pr->key, &r->logprob[j], &first, e) < 0)
 			return -1;
+	}
 	return 0;
 }
 

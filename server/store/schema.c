@@ -4,13 +4,15 @@
 #include "base/embedded.h"
 #include "inside.h"
 
-enum { APPLICATION_ID = 0x70726566, SCHEMA_VERSION = 1 };
+enum { APPLICATION_ID = 0x70726566, SCHEMA_VERSION = 2 };
 
 static struct str migration(int version)
 {
 	switch (version) {
 	case 1:
 		return EMBEDDED(schema_001);
+	case 2:
+		return EMBEDDED(schema_002);
 	default:
 		return STR_NONE;
 	}

@@ -9,6 +9,11 @@
 #define SNAPSHOT_COLUMNS \
 	"id, name, dataset, dataset_key, seq, state, posted, recipe, revision, result, problem, bytes, created_at"
 
+#define ROUND_COLUMNS \
+	"key, id, name, dataset, dataset_key, state, mode, posted, spec, policy, reference, previous, per_prompt," \
+	" lease_us, min_characters, max_characters, seq, created_at"
+#define RESCORING_COLUMNS "number, seq, params, alpha, beta, result, created_at"
+
 #define STATEMENTS(X) \
 	X(BEGIN, "BEGIN") \
 	X(BEGIN_WRITE, "BEGIN IMMEDIATE") \
@@ -64,15 +69,20 @@
 	X(RESPONSE_FIND, "SELECT prompt, response FROM response_key WHERE dataset=? AND id=?") \
 	X(RESPONSE_KEY_INSERT, "INSERT INTO response_key VALUES (?,?,?,?)") \
 	X(RESPONSE_KEY_DELETE, "DELETE FROM response_key WHERE dataset=? AND id=?") \
-	X(RESPONSE_LATEST, "SELECT text, hash, characters, model, tokens, finish_reason FROM response" \
+	X(RESPONSE_LATEST, "SELECT text, hash, characters, model, tokens, finish_reason, round FROM response" \
 	  " WHERE prompt=? AND response=? ORDER BY seq DESC LIMIT 1") \
-	X(RESPONSE_PAGE, "SELECT response, id, text, hash, characters, model, tokens, finish_reason FROM response" \
+	X(RESPONSE_PAGE, "SELECT response, id, text, hash, characters, model, tokens, finish_reason, round" \
+	  " FROM response" \
 	  " WHERE prompt=? AND response>? AND seq<=? ORDER BY response, seq") \
-	X(RESPONSE_INSERT, "INSERT INTO response VALUES (?,?,?,?,?,?,?,?,?,?)") \
+	X(RESPONSE_INSERT, "INSERT INTO response VALUES (?,?,?,?,?,?,?,?,?,?,?)") \
 	X(RESPONSE_DELETE, "DELETE FROM response WHERE prompt=? AND response=? AND seq=?") \
 	X(RESPONSE_SLICE, "SELECT response, seq, id, text, characters, model FROM response" \
 	  " WHERE prompt=? ORDER BY response, seq LIMIT ?") \
 	X(RESPONSE_ID, "SELECT id FROM response WHERE prompt=? AND response=? LIMIT 1") \
+	X(RESPONSE_FIRST, "SELECT round, characters, finish_reason FROM response" \
+	  " WHERE prompt=? AND response=? ORDER BY seq LIMIT 1") \
+	X(RESPONSE_AT, "SELECT round, characters, finish_reason FROM response" \
+	  " WHERE prompt=? AND response=? AND seq<=? ORDER BY seq DESC LIMIT 1") \
 	X(RESPONSE_MORE, "SELECT 1 FROM response WHERE prompt=? AND response=? LIMIT 1") \
 	\
 	X(SCORE_LEDGER, "SELECT value, status, at, seq FROM score WHERE " SCORE_IS " ORDER BY seq") \
@@ -126,6 +136,66 @@
 	X(SNAPSHOT_SETTLE, "UPDATE snapshot SET state=?, revision=coalesce(?, revision)," \
 	  " result=coalesce(?, result), problem=?, bytes=? WHERE id=?") \
 	\
+	X(ROUND_GET, "SELECT " ROUND_COLUMNS " FROM round WHERE id=?") \
+	X(ROUND_BY_KEY, "SELECT " ROUND_COLUMNS " FROM round WHERE key=?") \
+	X(ROUND_ID, "SELECT id FROM round WHERE key=?") \
+	X(ROUND_LIST, "SELECT " ROUND_COLUMNS " FROM round WHERE id>? ORDER BY id LIMIT ?") \
+	X(ROUND_LIST_DATASET, "SELECT " ROUND_COLUMNS " FROM round WHERE dataset_key=? AND id>? ORDER BY id LIMIT ?") \
+	X(ROUND_INSERT, "INSERT INTO round(id, name, dataset, dataset_key, state, mode, posted, spec, policy, reference," \
+	  " previous, per_prompt, lease_us, min_characters, max_characters, seq, created_at)" \
+	  " VALUES (?,?,?,?,0,?,?,?,?,?,?,?,?,?,?,?,?)") \
+	X(ROUND_CLOSE, "UPDATE round SET state=1 WHERE key=?") \
+	X(ROUND_CLOSE_DATASET, "UPDATE round SET state=1 WHERE dataset_key=?") \
+	X(ROUND_SUMS, "SELECT count(*), total(samples), total(valid), total(policy), total(reference)" \
+	  " FROM round_prompt WHERE round=?") \
+	X(EXCLUDE_LIST, "SELECT finish_reason FROM round_exclude WHERE round=? ORDER BY finish_reason") \
+	X(EXCLUDE_INSERT, "INSERT OR IGNORE INTO round_exclude VALUES (?,?)") \
+	\
+	X(ROUND_PROMPT_INSERT, "INSERT INTO round_prompt VALUES (?,?,?,NULL,?,?,?,?)") \
+	X(ROUND_PROMPT_PAGE, "SELECT id, prompt, samples, valid, policy, reference FROM round_prompt" \
+	  " WHERE round=? AND id>? ORDER BY id LIMIT ?") \
+	X(ROUND_PROMPT_GET, "SELECT samples, valid, policy, reference, token_ids FROM round_prompt" \
+	  " WHERE prompt=? AND round=?") \
+	X(ROUND_PROMPT_COUNT, "UPDATE round_prompt SET samples=?, valid=?, policy=?, reference=?" \
+	  " WHERE prompt=? AND round=?") \
+	X(ROUND_PROMPT_TOKENS, "UPDATE round_prompt SET token_ids=? WHERE prompt=? AND round=?") \
+	X(ROUND_PROMPT_SLICE, "SELECT round, token_ids FROM round_prompt WHERE prompt=? LIMIT ?") \
+	X(ROUND_PROMPT_DELETE, "DELETE FROM round_prompt WHERE prompt=? AND round=?") \
+	X(ROUND_OF_PROMPT, "SELECT round FROM round_prompt WHERE prompt=?") \
+	\
+	X(SAMPLE_FIND, "SELECT response FROM sample WHERE prompt=? AND round=? AND number=?") \
+	X(SAMPLE_PAGE, "SELECT s.response, r.id, r.text, r.hash, r.characters, r.tokens, r.finish_reason, s.number," \
+	  " s.token_ids FROM sample s CROSS JOIN response r" \
+	  " ON r.prompt=s.prompt AND r.response=s.response AND r.seq=s.seq" \
+	  " WHERE s.prompt=? AND s.round=? AND s.seq<=? ORDER BY s.number") \
+	X(SAMPLE_INSERT, "INSERT INTO sample VALUES (?,?,?,?,?,?)") \
+	X(SAMPLE_SLICE, "SELECT round, number, token_ids FROM sample WHERE prompt=? LIMIT ?") \
+	X(SAMPLE_DELETE, "DELETE FROM sample WHERE prompt=? AND round=? AND number=?") \
+	\
+	X(WORK_PUT, "INSERT INTO round_work VALUES (?,?,?,0,NULL)") \
+	X(WORK_DONE, "DELETE FROM round_work WHERE prompt=? AND round=? AND kind=?") \
+	X(WORK_NEXT, "SELECT prompt FROM round_work WHERE round=? AND kind=? AND until<=? ORDER BY until, prompt LIMIT ?") \
+	X(WORK_ANY, "SELECT 1 FROM round_work WHERE round=? AND kind=? LIMIT 1") \
+	X(WORK_LEASE, "UPDATE round_work SET until=?, lease=? WHERE prompt=? AND round=? AND kind=?") \
+	X(WORK_RENEW, "UPDATE round_work SET until=? WHERE lease=?") \
+	X(WORK_FREE, "UPDATE round_work SET until=0, lease=NULL WHERE lease=?") \
+	X(WORK_KINDS_OF, "SELECT kind FROM round_work WHERE prompt=? AND round=?") \
+	X(WORK_DELETE, "DELETE FROM round_work WHERE prompt=? AND round=?") \
+	\
+	X(LEASE_GET, "SELECT key, round, until, ended FROM lease WHERE id=?") \
+	X(LEASE_INSERT, "INSERT INTO lease(id, round, kind, worker, until, ended) VALUES (?,?,?,?,?,0)") \
+	X(LEASE_RENEW, "UPDATE lease SET until=? WHERE key=?") \
+	X(LEASE_END, "UPDATE lease SET ended=1 WHERE key=?") \
+	X(LEASE_END_ROUND, "UPDATE lease SET ended=1 WHERE round=? AND ended=0") \
+	X(LEASE_END_DATASET, "UPDATE lease SET ended=1 WHERE ended=0 AND" \
+	  " round IN (SELECT key FROM round WHERE dataset_key=?)") \
+	X(LEASE_ALIVE, "SELECT count(*) FROM lease WHERE round=? AND until>? AND ended=0") \
+	\
+	X(RESCORING_LAST, "SELECT max(number) FROM rescoring WHERE round=?") \
+	X(RESCORING_INSERT, "INSERT INTO rescoring(round, " RESCORING_COLUMNS ") VALUES (?,?,?,?,?,?,?,?)") \
+	X(RESCORING_GET, "SELECT " RESCORING_COLUMNS " FROM rescoring WHERE round=? AND number=?") \
+	X(RESCORING_LIST, "SELECT " RESCORING_COLUMNS " FROM rescoring WHERE round=? AND number>? ORDER BY number") \
+	\
 	X(ANSWER_GET, "SELECT request, status, location, body FROM answer WHERE key=?") \
 	X(ANSWER_PUT, "INSERT INTO answer(key, at, request, status, location, body) VALUES (?,?,?,?,?,?)" \
 	  " ON CONFLICT(key) DO UPDATE SET at=excluded.at, request=excluded.request, status=excluded.status," \
@@ -141,7 +211,14 @@
 	X(CHECK_TALLY_ORPHANS, "SELECT count(*) FROM (SELECT series FROM tally EXCEPT SELECT key FROM series)") \
 	X(CHECK_ORPHANS, "SELECT count(*) FROM (SELECT prompt FROM prompt UNION SELECT prompt FROM response" \
 	  " UNION SELECT prompt FROM score UNION SELECT prompt FROM comparison UNION SELECT prompt FROM logprob" \
-	  " EXCEPT SELECT prompt FROM prompt_sum)")
+	  " UNION SELECT prompt FROM sample UNION SELECT prompt FROM round_prompt" \
+	  " EXCEPT SELECT prompt FROM prompt_sum)") \
+	X(CHECK_ROUNDS, "SELECT id FROM round WHERE key>? ORDER BY key LIMIT 1") \
+	X(CHECK_SAMPLES, "SELECT count(*) FROM sample s LEFT JOIN response r" \
+	  " ON r.prompt=s.prompt AND r.response=s.response AND r.seq=s.seq" \
+	  " WHERE r.prompt IS NULL OR r.round<>s.round") \
+	X(CHECK_WORK, "SELECT count(*) FROM (SELECT prompt, round FROM round_work" \
+	  " EXCEPT SELECT prompt, round FROM round_prompt)")
 
 enum sql {
 #define X(name, text) SQL_##name,

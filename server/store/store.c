@@ -138,6 +138,7 @@ int store_open(struct store **out, const struct store_options *o, struct err *e)
 	s->writer = o->writer;
 	s->lock_fd = -1;
 	arena_init(&s->scratch);
+	arena_init(&s->rounds_arena);
 	if (o->writer)
 		rc = make_folder(o->dir, e) < 0 ? -1 : take_lock(s, o->dir, e);
 	if (rc == 0)
@@ -167,6 +168,7 @@ void store_close(struct store *s)
 	buf_release(&s->rows);
 	buf_release(&s->more);
 	arena_release(&s->scratch);
+	arena_release(&s->rounds_arena);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	heap_free(s);

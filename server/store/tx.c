@@ -59,6 +59,7 @@ int store_undo(struct store *s, struct err *e)
 	s->in_savepoint = false;
 	sums_clear(&s->request);
 	states_restore(s);
+	rounds_forget(s);
 	s->next_key = s->saved_next_key;
 	if (s->names_new)
 		names_drop(s);
@@ -72,6 +73,7 @@ static void forget_group(struct store *s)
 	sums_clear(&s->group);
 	sums_clear(&s->request);
 	states_drop(s);
+	rounds_forget(s);
 }
 
 static int counter_flush(struct store *s, struct err *e)

@@ -59,17 +59,22 @@ static int give_prompt(struct queue_walk *w, int64_t prompt, struct unscored_row
 }
 
 /* One response in its latest version. */
-static int look(struct queue_walk *w, int64_t prompt, const struct unscored_row *seen, int64_t text, int64_t model,
-                struct err *e)
+struct version {
+	struct unscored_row row;
+	int64_t text, model, round;
+};
+
+static int look(struct queue_walk *w, int64_t prompt, const struct version *v, struct err *e)
 {
 	struct unscored_row *row = &w->out[w->n];
-	int rc = w->model && model != w->model ? 0 : wanted(w, prompt, seen->response, e);
+	bool asked = (!w->model || v->model == w->model) && (!w->q->round || v->round == w->q->round);
+	int rc = asked ? wanted(w, prompt, v->row.response, e) : 0;
 
 	if (rc == 1) {
-		*row = *seen;
+		*row = v->row;
 		row->prompt = prompt;
-		if (give_prompt(w, prompt, row, e) < 0 || text_get(w->r.s, w->r.a, text, &row->text, e) < 0 ||
-		    reading_name(&w->r, model, &row->model, e) < 0)
+		if (give_prompt(w, prompt, row, e) < 0 || text_get(w->r.s, w->r.a, v->text, &row->text, e) < 0 ||
+		    reading_name(&w->r, v->model, &row->model, e) < 0)
 			return -1;
 		w->bytes += row->text.n;
 		w->n++;
@@ -78,7 +83,7 @@ static int look(struct queue_walk *w, int64_t prompt, const struct unscored_row 
 		return -1;
 	w->looked++;
 	w->cursor[0] = prompt;
-	w->cursor[1] = seen->response;
+	w->cursor[1] = v->row.response;
 	w->full = w->n == w->q->limit || w->looked >= LOOK_MAX || w->bytes >= TEXT_BYTES_MAX;
 	return 0;
 }
@@ -86,8 +91,7 @@ static int look(struct queue_walk *w, int64_t prompt, const struct unscored_row 
 /* Versions go by in order; a response is looked at once its last is seen. */
 static int walk_prompt(struct queue_walk *w, int64_t prompt, int64_t after, struct err *e)
 {
-	struct unscored_row seen = {0};
-	int64_t text = 0, model = 0;
+	struct version seen = {0};
 	struct query q;
 	int rc;
 
@@ -96,20 +100,21 @@ static int walk_prompt(struct queue_walk *w, int64_t prompt, int64_t after, stru
 	bind_int(&q, after);
 	bind_int(&q, SEQ_LATEST);
 	while (!w->full && (rc = query_step(&q, e)) != 0) {
-		if (rc == 1 && seen.response && seen.response != column_int(&q, 0))
-			rc = look(w, prompt, &seen, text, model, e) < 0 ? -1 : 1;
+		if (rc == 1 && seen.row.response && seen.row.response != column_int(&q, 0))
+			rc = look(w, prompt, &seen, e) < 0 ? -1 : 1;
 		if (rc < 0) {
 			query_close(&q);
 			return -1;
 		}
-		seen.response = column_int(&q, 0);
-		seen.response_id = arena_str(w->r.a, column_text(&q, 1));
-		seen.characters = (uint32_t)column_int(&q, 4);
-		text = column_int(&q, 2);
-		model = column_int(&q, 5);
+		seen.row.response = column_int(&q, 0);
+		seen.row.response_id = arena_str(w->r.a, column_text(&q, 1));
+		seen.row.characters = (uint32_t)column_int(&q, 4);
+		seen.text = column_int(&q, 2);
+		seen.model = column_int(&q, 5);
+		seen.round = column_int(&q, 8);
 	}
 	query_close(&q);
-	if (!w->full && seen.response && look(w, prompt, &seen, text, model, e) < 0)
+	if (!w->full && seen.row.response && look(w, prompt, &seen, e) < 0)
 		return -1;
 	return 0;
 }
