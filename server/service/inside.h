@@ -20,6 +20,7 @@ struct service {
 	struct snapshots *snapshots;
 	char snap_dir[4096]; /* <data>/snapshots */
 	unsigned ticks;      /* of one second, since the start */
+	_Atomic int rescores; /* under way (rescore.c) */
 };
 
 /* --- readers.c: read-only connections, as many as threads that read -------- */

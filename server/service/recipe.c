@@ -9,6 +9,8 @@
 #include "template.h"
 
 enum { RECIPE_FORMATS = VIEW_TRL_TEXT + 1 }; /* the formats behind it are for export */
+/* Keys at the end of their tables that only a resolved recipe has. */
+enum { RESOLVED_REWARD = 2, RESOLVED_RECIPE = 3 };
 static const char *const part_words[] = {"train", "eval"};
 #define WEIGHT_MAX 1e9
 
@@ -19,9 +21,7 @@ struct rules {
 	struct weighted *weights;
 	struct names ranged;        /* resolved: names of reward.ranges … */
 	double (*range)[2];         /* … and their minimum and maximum */
-	struct names rounds;
-	struct str round;
-	int64_t rescoring;
+	bool goal_named;
 };
 
 static struct rules *rules_of(struct reading *r)
@@ -59,12 +59,18 @@ static int read_word(const struct json *v, const char *const *words, int n, int 
 		return 0;                                                                               \
 	}
 WORD_READER(read_augment, enum augment, augment_words, AUGMENT_COUNT)
-WORD_READER(read_goal, enum goal_kind, goal_words, GOAL_COUNT)
+WORD_READER(read_goal_word, enum goal_kind, goal_words, GOAL_COUNT)
 WORD_READER(read_placement, enum placement, placement_words, PLACEMENT_COUNT)
 WORD_READER(read_format, enum view_format, format_words, RECIPE_FORMATS)
 WORD_READER(read_across, enum across, across_words, ACROSS_COUNT)
 WORD_READER(read_strategy, enum strategy, strategy_words, STRATEGY_COUNT)
 WORD_READER(read_part, bool, part_words, 2)
+
+static int read_goal(struct reading *r, const struct json *v, void *to, struct err *e)
+{
+	rules_of(r)->goal_named = true;
+	return read_goal_word(r, v, to, e);
+}
 
 /* --- numbers ------------------------------------------------------------------ */
 
@@ -141,6 +147,14 @@ static int read_set(struct reading *r, const struct json *v, void *to, struct er
 static int read_passing(struct reading *r, const struct json *v, void *to, struct err *e)
 {
 	if (read_set(r, v, to, e) < 0)
+		return -1;
+	return json_size(v) > 0 ? 0 : err_set(e, P_INVALID, "an empty list lets nothing pass; leave the key out");
+}
+
+/* Rounds in the order given; their ids are looked up when the recipe is closed. */
+static int read_rounds(struct reading *r, const struct json *v, void *to, struct err *e)
+{
+	if (read_names(r, v, to, e) < 0)
 		return -1;
 	return json_size(v) > 0 ? 0 : err_set(e, P_INVALID, "an empty list lets nothing pass; leave the key out");
 }
@@ -234,22 +248,11 @@ static int read_goal_scale(struct reading *r, const struct json *v, void *to, st
 	return 0;
 }
 
-static int read_round(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	(void)to;
-	return read_id(r, v, &rules_of(r)->round, e);
-}
-
 static int read_rescoring(struct reading *r, const struct json *v, void *to, struct err *e)
 {
-	(void)to;
-	return read_count(r, v, &rules_of(r)->rescoring, e);
-}
-
-static int read_rounds(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	(void)to;
-	return read_names(r, v, &rules_of(r)->rounds, e);
+	if (read_count(r, v, to, e) < 0)
+		return -1;
+	return *(int64_t *)to >= 1 ? 0 : err_set(e, P_INVALID, "rescorings are numbered from 1");
 }
 
 /* --- sections ------------------------------------------------------------------- */
@@ -266,9 +269,10 @@ static const struct field reward_fields[] = {
 	{"judges", read_judges, AT(judges), false},
 	{"across_judges", read_across, AT(across), false},
 	{"rescale", read_rescale, AT(rescale), false},
-	{"round", read_round, 0, false},
-	{"rescoring", read_rescoring, 0, false},
-	{"ranges", read_ranges, 0, false}, /* resolved only: the last */
+	{"round", read_id, AT(made_from.round), false},
+	{"rescoring", read_rescoring, AT(made_from.rescoring), false},
+	{"ranges", read_ranges, 0, false}, /* resolved only, from here */
+	{"implicit", read_terms, 0, false},
 };
 static const struct field pairing_fields[] = {
 	{"strategy", read_strategy, AT(pairing.strategy), false},
@@ -280,7 +284,7 @@ static const struct field filter_fields[] = {
 	{"sources", read_passing, AT(sources), false},
 	{"exclude_sources", read_set, AT(exclude_sources), false},
 	{"models", read_passing, AT(models), false},
-	{"rounds", read_rounds, 0, false},
+	{"rounds", read_rounds, AT(rounds), false},
 	{"exclude_finish_reasons", read_set, AT(exclude_finish_reasons), false},
 	{"min_characters", read_count, AT(min_characters), false},
 	{"max_characters", read_count, AT(max_characters), false},
@@ -301,19 +305,30 @@ static int read_holdout(struct reading *r, const struct json *v, void *to, struc
 	return fields_read(r, v, holdout_fields, FIELD_COUNT(holdout_fields), to, e);
 }
 
-/* This version has no rounds, so that every id of one is unknown. */
+/* A round's rewards come from no judge. */
+static int check_round_reward(const struct json *v, const struct recipe *recipe, struct err *e)
+{
+	static const char *const judged[] = {"attributes", "across_judges", "rescale"};
+
+	if (recipe->made_from.round.p == NULL)
+		return recipe->made_from.rescoring == 0
+		               ? 0
+		               : err_at(e, P_INVALID, "/rescoring", "a rescoring belongs to a round");
+	for (size_t i = 0; i < sizeof judged / sizeof *judged; i++)
+		if (json_get(v, judged[i])) {
+			err_set(e, P_INVALID, "the rewards of a round come from no judge");
+			return err_under(e, "/%s", judged[i]);
+		}
+	return 0;
+}
+
 static int read_reward(struct reading *r, const struct json *v, void *to, struct err *e)
 {
-	struct rules *rules = rules_of(r);
-	size_t n = FIELD_COUNT(reward_fields) - !rules->resolved;
+	size_t n = FIELD_COUNT(reward_fields) - (rules_of(r)->resolved ? 0 : RESOLVED_REWARD);
 
 	if (fields_read(r, v, reward_fields, n, to, e) < 0)
 		return -1;
-	if (rules->round.p)
-		return err_at(e, P_UNKNOWN_ID, "/round", "there is no round %.*s", STR_ARG(rules->round));
-	if (rules->rescoring >= 0)
-		return err_at(e, P_INVALID, "/rescoring", "a rescoring belongs to a round");
-	return 0;
+	return check_round_reward(v, to, e);
 }
 
 static int read_pairing(struct reading *r, const struct json *v, void *to, struct err *e)
@@ -323,14 +338,7 @@ static int read_pairing(struct reading *r, const struct json *v, void *to, struc
 
 static int read_filters(struct reading *r, const struct json *v, void *to, struct err *e)
 {
-	struct rules *rules = rules_of(r);
-
-	if (fields_read(r, v, filter_fields, FIELD_COUNT(filter_fields), to, e) < 0)
-		return -1;
-	if (rules->rounds.n > 0)
-		return err_at(e, P_UNKNOWN_ID, "/rounds/0", "there is no round %.*s",
-		              (int)(rules->rounds.at[0].n < 128 ? rules->rounds.at[0].n : 128), rules->rounds.at[0].p);
-	return 0;
+	return fields_read(r, v, filter_fields, FIELD_COUNT(filter_fields), to, e);
 }
 
 static int read_view(struct reading *r, const struct json *v, void *to, struct err *e)
@@ -344,6 +352,16 @@ static int read_view(struct reading *r, const struct json *v, void *to, struct e
 	return 0;
 }
 
+int recipe_read_view(struct reading *r, const struct json *v, struct recipe *into, bool *goal, struct err *e)
+{
+	struct rules rules = {.recipe = into};
+	struct reading own = {r->arena, r->text, &rules};
+	int rc = read_view(&own, v, into, e);
+
+	*goal = rules.goal_named;
+	return rc;
+}
+
 static const struct field recipe_fields[] = {
 	{"split", read_name, AT(split), false},
 	{"holdout", read_holdout, 0, false},
@@ -352,10 +370,12 @@ static const struct field recipe_fields[] = {
 	{"filters", read_filters, 0, false},
 	{"reference", read_name, AT(reference), false},
 	{"view", read_view, 0, false},
-	{"goal_scale", read_goal_scale, 0, false}, /* resolved only: the last */
+	{"goal_scale", read_goal_scale, 0, false}, /* resolved only, from here */
+	{"made_from", read_made_from, 0, false},
+	{"published", read_published, 0, false},
 };
 
-static void set_defaults(struct recipe *recipe)
+void recipe_defaults(struct recipe *recipe)
 {
 	*recipe = (struct recipe){
 		.split = STR("train"),
@@ -369,15 +389,34 @@ static void set_defaults(struct recipe *recipe)
 	};
 }
 
+int recipe_round_goal(struct recipe *r, bool goal_named, struct err *e)
+{
+	if (goal_named && r->goal != GOAL_QUANTILE)
+		return err_at(e, P_INVALID, "/view/goal", "the rewards of a round have no scale: their goals are quantiles");
+	r->goal = GOAL_QUANTILE;
+	return 0;
+}
+
+/* What goes together only with the rewards of a round, or without. */
+static int check_round(struct recipe *r, bool goal_named, struct err *e)
+{
+	if (r->made_from.round.p == NULL)
+		return 0;
+	if (r->judges.n > 0 && r->pairing.strategy != PAIR_COMPARISONS)
+		return err_at(e, P_INVALID, "/reward/judges", "the rewards of a round come from no judge; only votes do");
+	return recipe_round_goal(r, goal_named, e);
+}
+
 static int read_recipe(struct reading *r, const struct json *v, void *to, struct err *e)
 {
 	struct rules *rules = rules_of(r);
-	size_t n = FIELD_COUNT(recipe_fields) - !rules->resolved;
+	size_t n = FIELD_COUNT(recipe_fields) - (rules->resolved ? 0 : RESOLVED_RECIPE);
 
-	set_defaults(to);
+	recipe_defaults(to);
 	rules->recipe = to;
-	rules->rescoring = -1;
-	return fields_read(r, v, recipe_fields, n, to, e);
+	if (fields_read(r, v, recipe_fields, n, to, e) < 0)
+		return -1;
+	return rules->resolved ? 0 : check_round(to, rules->goal_named, e);
 }
 
 /* --- whole documents -------------------------------------------------------------- */
@@ -409,7 +448,7 @@ int recipe_read_post(struct arena *a, struct str text, struct recipe_post *out, 
 	if (v == NULL)
 		return -1;
 	*out = (struct recipe_post){.posted = STR("{}")};
-	set_defaults(&out->recipe);
+	recipe_defaults(&out->recipe);
 	e->pointer[0] = '\0';
 	return fields_read(&r, v, post_fields, FIELD_COUNT(post_fields), out, e);
 }

@@ -142,6 +142,9 @@ int recipe_resolve(struct recipe *r, struct arena *a, const struct dataset *d,
 {
 	r->goal_min = d->goal_min;
 	r->goal_max = d->goal_max;
+	names_sort(&r->rounds);
+	if (r->has_terms) /* judges only where they vote */
+		return r->pairing.strategy == PAIR_COMPARISONS ? resolve_judges(r, a, st, e) : 0;
 	if (resolve_attributes(r, a, st, e) < 0 || resolve_ranges(r, d, e) < 0)
 		return -1;
 	if (r->goal == GOAL_ATTRIBUTES && r->attributes == 0)
@@ -210,6 +213,8 @@ static void print_filters(struct buf *b, const struct recipe *r)
 		put_number(b, "min_reward", r->min_reward);
 	if (r->models.n > 0)
 		put_names(b, "models", &r->models);
+	if (r->rounds.n > 0)
+		put_names(b, "rounds", &r->rounds);
 	if (r->sources.n > 0)
 		put_names(b, "sources", &r->sources);
 	buf_byte(b, '}');
@@ -233,6 +238,16 @@ static void print_pairing(struct buf *b, const struct pair_rule *p)
 	put_number(b, "min_responses", p->min_responses);
 	put_number(b, "seed", (double)p->seed);
 	put_word(b, "strategy", strategy_words[p->strategy]);
+	buf_byte(b, '}');
+}
+
+/* Judges cast votes at most. */
+static void print_round_reward(struct buf *b, const struct recipe *r)
+{
+	put_open(b, "reward");
+	print_terms(b, r);
+	if (r->judges.n > 0)
+		put_names(b, "judges", &r->judges);
 	buf_byte(b, '}');
 }
 
@@ -281,15 +296,26 @@ static void print_view(struct buf *b, const struct recipe *r, enum recipe_form f
 void recipe_print(struct buf *b, const struct recipe *r, enum recipe_form form)
 {
 	buf_byte(b, '{');
-	print_filters(b, r);
+	if (!r->published)
+		print_filters(b, r);
 	json_put_key(b, "goal_scale");
 	put_range(b, r->goal_min, r->goal_max);
-	print_holdout(b, r);
-	print_pairing(b, &r->pairing);
+	if (!r->published)
+		print_holdout(b, r);
+	if (r->made_from.round.p && form != RECIPE_HASHED)
+		print_made_from(b, &r->made_from);
+	if (r->published)
+		print_published(b, r);
+	else
+		print_pairing(b, &r->pairing);
 	if (r->reference.p)
 		put_text(b, "reference", r->reference);
-	print_reward(b, r);
-	put_text(b, "split", r->split);
+	if (r->has_terms)
+		print_round_reward(b, r);
+	else
+		print_reward(b, r);
+	if (!r->published)
+		put_text(b, "split", r->split);
 	print_view(b, r, form);
 	buf_byte(b, '}');
 }
