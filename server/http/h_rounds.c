@@ -57,6 +57,34 @@ const struct reply *h_rounds_list(struct request *r)
 	return reply_outcome(r, rounds_list(r->h->service, dataset, after, limit, &a, &e), &a, &e);
 }
 
+/* --- rescored --------------------------------------------------------------------------- */
+
+static void rescore(struct request *r, struct pending *p, const void *args)
+{
+	rounds_rescore(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+}
+
+const struct reply *h_round_rescore(struct request *r)
+{
+	return post(r, rescore);
+}
+
+const struct reply *h_round_rewards(struct request *r)
+{
+	struct rewards_query q = {0};
+	uint64_t rescoring = 0;
+	struct err e = {0};
+	struct answer a;
+
+	answer_init(&a);
+	if (query_text(r, "prompt", &q.prompt, &e) != 0 ||
+	    query_whole(r, "rescoring", 1, INT64_MAX, &rescoring, &e) != 0 || query_after(r, &q.after, &e) != 0 ||
+	    query_limit(r, &q.limit, &e) != 0)
+		return reply_problem(r, &e);
+	q.rescoring = (int64_t)rescoring;
+	return reply_outcome(r, rounds_rewards(r->h->service, r->param[0], &q, &a, &e), &a, &e);
+}
+
 /* --- leases ---------------------------------------------------------------------------- */
 
 static void take(struct request *r, struct pending *p, const void *args)

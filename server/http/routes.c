@@ -49,6 +49,8 @@ static const struct route routes[] = {
 	{"GET", "/v1/rounds", SCOPE_READ, BODY_NONE, "dataset after limit", h_rounds_list, NULL},
 	{"GET", R, SCOPE_READ, BODY_NONE, "", h_round_get, NULL},
 	{"POST", R "/close", SCOPE_ADMIN, BODY_NONE, "", h_round_close, NULL},
+	{"POST", R "/rescore", SCOPE_ADMIN, BODY_DOCUMENT, "", h_round_rescore, NULL},
+	{"GET", R "/rewards", SCOPE_READ, BODY_NONE, "prompt rescoring after limit", h_round_rewards, NULL},
 	{"POST", R "/leases", SCOPE_TRAIN, BODY_DOCUMENT, "", h_lease_take, NULL},
 	{"POST", R "/leases/{lease}/renew", SCOPE_TRAIN, BODY_NONE, "", h_lease_renew, NULL},
 	{"DELETE", R "/leases/{lease}", SCOPE_TRAIN, BODY_NONE, "", h_lease_end, NULL},

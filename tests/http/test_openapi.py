@@ -19,7 +19,8 @@ from wire import NDJSON, lines, make, new_dataset, post
 SCHEMA = os.path.join(ROOT, "schema")
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options"}
 # Cannot be had at will from outside: a failed fsync, a full disk, a queue that is full.
-OUT_OF_REACH = {("readyz", "503"), *((op, code) for op in ("postRecords", "postScores", "postComparisons")
+OUT_OF_REACH = {("readyz", "503"), *((op, code) for op in ("postRecords", "postScores", "postComparisons", "postSamples",
+                                                                 "postLogprobs")
                                      for code in ("503", "507"))}
 
 
@@ -376,6 +377,106 @@ def test_snapshots_that_are_still_built(api, daemon):
         if wanted <= api.seen:
             return
     raise AssertionError(f"never seen while building: {wanted - api.seen}")
+
+
+def documents_refused(api, path, good):
+    """What every POST of a document refuses alike."""
+    big = {**good, "name": "a" * api.request("GET", "/v1/limits").json()["document_bytes"]}
+    assert api.request("POST", path, b"{", {"Content-Type": "application/json"}).status == 400
+    assert api.request("POST", path, {**good, "nothing": 1}).status == 422
+    assert api.request("POST", path, b"x", {"Content-Type": "text/plain"}).status == 415
+    assert api.request("POST", path, big).status == 413
+
+
+def test_rounds(api, place):
+    create, models = f"/v1/datasets/{place}/rounds", {"policy": "m", "reference": "r"}
+    document = {"name": f"{place}-r", **models, "responses_per_prompt": 2, "min_responses": 2, "prompts": {"limit": 3}}
+    made = api.request("POST", create, document)
+    assert made.status == 201 and made.headers["location"] == f"/v1/rounds/{place}-r"
+    assert api.request("POST", create, document).status == 200
+    assert api.request("POST", create, {**document, "beta": 1}).status == 409
+    assert api.request("POST", f"/v1/datasets/{place}-none/rounds", document).status == 404
+    replay = {"snapshot": f"{place}-s", "gamma": 0.5, "total": 4}
+    assert api.request("POST", create, {**models, "replay": replay, "previous": f"{place}-r", "alpha": 0.5}).status == 201
+    documents_refused(api, create, document)
+    assert api.request("GET", f"/v1/rounds?dataset={place}").status == 200
+    assert api.request("GET", "/v1/rounds?limit=1").json()["next"] is not None
+    assert api.request("GET", "/v1/rounds?limit=0").status == 422
+    assert api.request("GET", f"/v1/rounds?dataset={place}-none").status == 404
+    for method, tail in (("GET", ""), ("POST", "/close"), ("GET", "/rewards")):
+        assert api.request(method, f"/v1/rounds/nobody{tail}").status == 404
+
+
+def test_leases(api, place):
+    r = f"/v1/rounds/{place}-r"
+    ask, score = {"kind": "sample", "worker": "w", "limit": 2}, {"kind": "score", "worker": "w", "model": "m"}
+    lease = api.request("POST", r + "/leases", ask).json()
+    assert len(lease["tasks"]) == 2
+    assert api.request("POST", r + "/leases", score).status == 204
+    documents_refused(api, r + "/leases", ask)
+    assert api.request("POST", "/v1/rounds/nobody/leases", ask).status == 404
+    assert api.request("POST", f"{r}/leases/{lease['lease']}/renew").status == 200
+    assert api.request("DELETE", f"{r}/leases/{lease['lease']}").status == 204
+    assert api.request("POST", f"{r}/leases/{lease['lease']}/renew").status == 410
+    assert api.request("POST", f"{r}/leases/nobody/renew").status == 404
+    assert api.request("DELETE", f"{r}/leases/nobody").status == 404
+
+
+def bulk(api, path, good, wrong):
+    size = api.request("GET", "/v1/limits").json()["row_bytes"] + 1
+    for body in (good, [good]):
+        assert api.request("POST", path, body).status == 200
+    assert api.request("POST", f"{path}?on_error=continue", lines([good, wrong]), NDJSON).status == 207
+    assert api.request("POST", path, b"[{", {"Content-Type": "application/json"}).status == 400
+    assert api.request("POST", path, lines([wrong]), NDJSON).status == 422
+    assert api.request("POST", path, b"a,b", {"Content-Type": "text/csv"}).status == 415
+    assert api.request("POST", path, b'"' + b"a" * size + b'"\n', NDJSON).status == 413
+
+
+def test_deliveries(api, place):
+    r = f"/v1/rounds/{place}-r"
+    lease = api.request("POST", r + "/leases", {"kind": "sample", "worker": "w"})
+    ids = [t["prompt"]["id"] for t in lease.json()["tasks"]]
+    samples = [{"prompt": p, "index": i, "text": "text " * (i + 1), "tokens": 3 + i, "finish_reason": "stop",
+                "prompt_token_ids": [1], "token_ids": [2, 3]} for p in ids for i in range(2)]
+    bulk(api, r + "/responses", samples[0], {"prompt": "nobody", "index": 0, "text": ""})
+    assert api.request("POST", r + "/responses", samples).status == 200
+    tasks = api.request("POST", r + "/leases", {"kind": "score", "worker": "w", "model": "m"}).json()["tasks"]
+    assert len(tasks) == 6 and tasks[0]["response"]["token_ids"] == [2, 3]
+    rows = [{"response": t["response"]["id"], "model": m, "logprob": -1.5 - i - len(m), "tokens": 4}
+            for m in ("m", "r") for i, t in enumerate(tasks)]
+    bulk(api, r + "/logprobs", rows[0], {"response": "nobody", "model": "m", "logprob": -1})
+    assert api.request("POST", r + "/logprobs", rows).json() == {"logprobs": {"created": 11, "kept": 1}}
+    assert api.request("POST", r + "/leases", {"kind": "sample", "worker": "w"}).status == 410
+    done = api.request("GET", r).json()
+    assert done["responses"] == {"wanted": 6, "there": 6} and done["logprobs"]["r"] == {"wanted": 6, "there": 6}
+    for kind, row in (("responses", samples[0]), ("logprobs", rows[0])):
+        assert api.request("POST", f"/v1/rounds/nobody/{kind}", [row]).status == 404
+
+
+def test_rescorings(api, place):
+    r = f"/v1/rounds/{place}-r"
+    assert api.request("GET", r + "/rewards").status == 404  # none yet
+    first = api.request("POST", r + "/rescore")
+    assert first.status == 200 and first.json()["rescoring"] == 1
+    assert api.request("POST", r + "/rescore", {"beta": 1, "alpha": 0.5, "min_responses": 3}).json()["pairs"] == 0
+    documents_refused(api, r + "/rescore", {})
+    assert api.request("POST", "/v1/rounds/nobody/rescore", {}).status == 404
+    assert [x["rescoring"] for x in api.request("GET", r).json()["rescorings"]] == [1, 2]
+    page = api.request("GET", r + "/rewards?limit=1&rescoring=1").json()
+    assert len(page["rewards"]) == 2 and page["next"] == page["rewards"][0]["prompt"]
+    assert api.request("GET", f"{r}/rewards?after={page['next']}").status == 200
+    assert len(api.request("GET", f"{r}/rewards?prompt={page['next']}").json()["rewards"]) == 2
+    assert api.request("GET", r + "/rewards?rescoring=0").status == 422
+    assert api.request("GET", r + "/rewards?rescoring=9").status == 404
+
+
+def test_closed_rounds(api, place):
+    r = f"/v1/rounds/{place}-r"
+    assert api.request("POST", r + "/close").json()["state"] == "closed"
+    assert api.request("POST", r + "/leases", {"kind": "sample", "worker": "w"}).status == 410
+    for kind in ("responses", "logprobs"):
+        assert api.request("POST", f"{r}/{kind}", []).status == 409
 
 
 def test_every_documented_status_was_seen(api, spec):
