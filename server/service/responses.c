@@ -6,7 +6,6 @@
 #include "rows.h"
 
 enum { ID_HEX_BYTES = 16, LOGPROBS_PER_RESPONSE_MAX = 64 };
-#define LOGPROB_MIN (-1e15) /* differences, times β, stay far from the end of the doubles */
 
 /* --- scores --------------------------------------------------------------------- */
 
@@ -173,8 +172,8 @@ int read_logprob(struct reading *r, const struct json *v, void *to, struct err *
 
 	if (read_number(r, v, l, e) < 0)
 		return -1;
-	if (*l > LOGPROB_MAX || *l < LOGPROB_MIN)
-		return err_set(e, P_INVALID, "a log-probability is at most 0 and at least %g", LOGPROB_MIN);
+	if (*l > LOGPROB_MAX)
+		return err_set(e, P_INVALID, "a log-probability is at most 0");
 	if (*l > 0)
 		*l = 0;
 	return 0;

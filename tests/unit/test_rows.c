@@ -335,7 +335,6 @@ static void test_refused_deliveries(void **state)
 		{ROW_SAMPLE, S(",\"tokens\":-1"), P_INVALID, "/tokens"},
 		{ROW_LOGPROB, L("q", "-1", ""), P_INVALID, "/model"},
 		{ROW_LOGPROB, L("p", "0.01", ""), P_INVALID, "/logprob"},
-		{ROW_LOGPROB, L("p", "-1e16", ""), P_INVALID, "/logprob"},
 		{ROW_LOGPROB, L("p", "null", ""), P_INVALID, "/logprob"},
 		{ROW_LOGPROB, L("p", "-1", ",\"tokens\":1.5"), P_INVALID, "/tokens"},
 		{ROW_LOGPROB, L("p", "-1", ",\"at\":1"), P_UNKNOWN_KEY, "/at"},
