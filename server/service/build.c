@@ -2,11 +2,13 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "round_pick.h"
+#include "store/snapshot.h"
 
 /* A page begins small and grows as long as its prompts are. */
 enum { PAGE_PROMPTS_FIRST = 64, PAGE_PROMPTS_MOST = 256, PAGE_BYTES_LOW = 2 << 20, PAGE_BYTES_HIGH = 16 << 20 };
 
-enum phase { PHASE_NEW, PHASE_RANKING, PHASE_WRITING, PHASE_OVER };
+enum phase { PHASE_NEW, PHASE_RANKING, PHASE_DRAWING, PHASE_WRITING, PHASE_REPLAYING, PHASE_OVER };
 
 struct build {
 	struct arena arena; /* as long as the build */
@@ -15,6 +17,8 @@ struct build {
 	struct recipe recipe;
 	struct picker picker;
 	struct dataset dataset;
+	struct round_row round;     /* where the rewards are a round's */
+	struct replaying *replay;   /* of a published one; NULL: none */
 	unsigned what; /* enum read_what */
 	uint64_t prompts_total, prompts_seen;
 	struct buf after; /* the last prompt's id; empty at the start */
@@ -46,6 +50,7 @@ void build_free(struct build *b)
 	snap_abandon(b->compiler.writer);
 	buf_release(&b->compiler.scratch);
 	ranks_release(&b->ranks);
+	replaying_free(b->replay);
 	buf_release(&b->after);
 	arena_release(&b->prompt);
 	arena_release(&b->page);
@@ -61,7 +66,7 @@ double build_progress(const struct build *b)
 	if (b->phase == PHASE_OVER)
 		return 1;
 	part = part > 1 ? 1 : part;
-	return (part + (b->phase == PHASE_WRITING ? passes - 1 : 0)) / passes;
+	return (part + (b->phase >= PHASE_WRITING ? passes - 1 : 0)) / passes;
 }
 
 const struct build_result *build_result(const struct build *b)
@@ -73,7 +78,7 @@ const struct build_result *build_result(const struct build *b)
 
 static unsigned what_to_read(const struct recipe *r)
 {
-	return READ_SCORES | (r->pairing.strategy == PAIR_COMPARISONS ? READ_VOTES : 0) |
+	return (r->has_terms ? 0 : READ_SCORES) | (r->pairing.strategy == PAIR_COMPARISONS ? READ_VOTES : 0) |
 	       (r->reference.p ? READ_LOGPROBS : 0);
 }
 
@@ -90,6 +95,42 @@ static int find_dataset(struct build *b, struct store *db, struct err *e)
 	return 0;
 }
 
+static int find_round(struct build *b, struct store *db, struct err *e)
+{
+	struct round_progress progress;
+
+	if (store_round_get(db, &b->arena, b->recipe.made_from.round, &b->round, e) < 0 ||
+	    store_round_progress(db, &b->round, 0, &progress, e) < 0)
+		return -1;
+	b->prompts_total = (uint64_t)progress.prompts;
+	return 0;
+}
+
+/* What was revoked must not come back through its file. */
+static int find_replay(struct build *b, struct store *db, struct err *e)
+{
+	struct snapshot_row row;
+
+	if (store_snapshot_get(db, &b->page, b->recipe.made_from.snapshot, &row, e) < 0)
+		return -1;
+	if (row.state == SNAPSHOT_REVOKED)
+		return err_set(e, P_UNKNOWN_SNAPSHOT, "snapshot %.*s, whose pairs are replayed, was revoked", STR_ARG(row.id));
+	return replaying_open(&b->replay, &b->recipe, b->spec.dir, e);
+}
+
+static struct str lineage_of(struct build *b)
+{
+	struct buf text = BUF_INIT;
+	struct str s;
+
+	if (!b->recipe.has_terms)
+		return STR("");
+	print_lineage(&text, &b->recipe);
+	s = arena_str(&b->arena, buf_view(&text));
+	buf_release(&text);
+	return s;
+}
+
 static int begin_writing(struct build *b, struct err *e)
 {
 	struct buf hashed = BUF_INIT;
@@ -103,6 +144,9 @@ static int begin_writing(struct build *b, struct err *e)
 	b->compiler.ranks = &b->ranks;
 	b->compiler.hash = &b->hash;
 	b->compiler.life = &b->arena;
+	b->compiler.lineage = lineage_of(b);
+	if (b->recipe.has_terms)
+		b->compiler.origin = b->recipe.terms.sampled ? ORIGIN_ON_POLICY : ORIGIN_RESCORED;
 	buf_clear(&b->after);
 	b->prompts_seen = 0;
 	memset(&b->result.counts, 0, sizeof b->result.counts);
@@ -114,6 +158,10 @@ static int begin(struct build *b, struct store *db, struct err *e)
 {
 	if (recipe_load(&b->arena, b->spec.recipe, &b->recipe, e) < 0 || find_dataset(b, db, e) < 0)
 		return -1;
+	if (b->recipe.has_terms && find_round(b, db, e) < 0)
+		return -1;
+	if (b->recipe.has_replay && find_replay(b, db, e) < 0)
+		return -1;
 	picker_init(&b->picker, &b->recipe, &b->arena);
 	b->what = what_to_read(&b->recipe);
 	if (b->recipe.goal != GOAL_QUANTILE)
@@ -122,31 +170,73 @@ static int begin(struct build *b, struct store *db, struct err *e)
 	return ranks_open(&b->ranks, b->spec.dir, e);
 }
 
-/* --- a page ------------------------------------------------------------------------------ */
+/* --- a prompt ---------------------------------------------------------------------------- */
 
-static int rank_prompt(struct build *b, const struct read_prompt *prompt, struct err *e)
+static int rank_prompt(struct build *b, const struct read_prompt *prompt, const struct picked *picked, struct err *e)
 {
-	struct picked picked;
-	uint32_t *at;
-	double *x;
-	size_t n;
+	double *x = ARENA_ARRAY(&b->prompt, double, picked->n);
+	uint32_t *at = ARENA_ARRAY(&b->prompt, uint32_t, picked->n);
 
-	pick_prompt(&b->picker, prompt, &b->prompt, &picked, &b->result.counts);
-	x = ARENA_ARRAY(&b->prompt, double, picked.n);
-	at = ARENA_ARRAY(&b->prompt, uint32_t, picked.n);
-	n = pick_centred(&picked, x, at);
-	return ranks_add(&b->ranks, x, n, e);
+	if (b->replay && picked->pairs.n > 0)
+		replaying_tell(b->replay, prompt->id, prompt->messages_hash);
+	return ranks_add(&b->ranks, x, pick_centred(picked, x, at), e);
 }
 
-static int write_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, struct err *e)
+static int write_prompt(struct build *b, struct store *db, const struct read_prompt *prompt,
+                        const struct picked *picked, struct err *e)
 {
-	struct picked picked;
-
-	if (!pick_prompt(&b->picker, prompt, &b->prompt, &picked, &b->result.counts))
+	if (picked->pairs.n == 0 || (b->replay && !replaying_takes(b->replay)))
 		return 0;
+	if (b->replay && replaying_put(b->replay, &b->compiler, prompt->id, 0, e) < 0)
+		return -1;
 	b->result.prompts++;
-	return compile_prompt(&b->compiler, db, prompt, &picked, &b->prompt, e);
+	return compile_prompt(&b->compiler, db, prompt, picked, &b->prompt, e);
 }
+
+static int use_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, const struct picked *picked,
+                      struct err *e)
+{
+	return b->phase == PHASE_RANKING ? rank_prompt(b, prompt, picked, e) : write_prompt(b, db, prompt, picked, e);
+}
+
+static bool in_split(const struct recipe *r, const struct read_prompt *prompt)
+{
+	return str_eq(r->split, STR("*")) || str_eq(r->split, prompt->split);
+}
+
+/* One of a round: its own pair, or those of a recipe about its rewards. */
+static int do_round_prompt(struct build *b, struct store *db, const struct round_prompt *of_round, struct err *e)
+{
+	unsigned what = b->what | (b->phase == PHASE_WRITING ? READ_MESSAGES : 0);
+	struct pick_counts *counts = &b->result.counts;
+	struct read_prompt prompt;
+	struct picked picked;
+
+	if (b->recipe.published) {
+		if (pick_published(&b->recipe, of_round, &b->prompt, &prompt, &picked, counts, e) < 0)
+			return -1;
+		return use_prompt(b, db, &prompt, &picked, e);
+	}
+	if (store_prompt_get(db, &b->prompt, &b->dataset, of_round->id, b->spec.seq, what, &prompt, e) < 0)
+		return e->problem == P_UNKNOWN_PROMPT ? err_set(e, P_GONE, "a prompt of the round was deleted") : -1;
+	if (!in_split(&b->recipe, &prompt) || !pick_in_scope(&b->recipe, &prompt))
+		return 0;
+	if (pick_rescored(&b->picker, of_round, &prompt, &b->prompt, &picked, counts, e) < 0)
+		return -1;
+	return use_prompt(b, db, &prompt, &picked, e);
+}
+
+static int do_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, struct err *e)
+{
+	struct picked picked;
+
+	if (!pick_in_scope(&b->recipe, prompt))
+		return 0;
+	pick_prompt(&b->picker, prompt, &b->prompt, &picked, &b->result.counts);
+	return use_prompt(b, db, prompt, &picked, e);
+}
+
+/* --- a page ------------------------------------------------------------------------------ */
 
 static void fit_page(struct build *b)
 {
@@ -156,31 +246,56 @@ static void fit_page(struct build *b)
 		b->page_prompts *= 2;
 }
 
+/* Both read and use a page: how many prompts it had, and the last one's id. */
+
+static int dataset_page(struct build *b, struct store *db, struct str after, uint32_t *n, struct str *last, struct err *e)
+{
+	struct str split = str_eq(b->recipe.split, STR("*")) ? STR_NONE : b->recipe.split;
+	unsigned what = b->what | (b->phase == PHASE_WRITING ? READ_MESSAGES : 0);
+	struct read_prompt *prompt;
+
+	if (store_prompt_page(db, &b->page, &b->dataset, after, split, b->page_prompts, b->spec.seq, what, &prompt, n,
+	                      e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < *n; i++) {
+		arena_reset(&b->prompt);
+		if (do_prompt(b, db, &prompt[i], e) < 0)
+			return -1;
+		*last = prompt[i].id;
+	}
+	return 0;
+}
+
+static int round_page(struct build *b, struct store *db, struct str after, uint32_t *n, struct str *last, struct err *e)
+{
+	unsigned what = b->recipe.published && b->phase == PHASE_WRITING ? READ_MESSAGES : 0;
+	struct round_prompt *prompt;
+
+	if (store_round_page(db, &b->page, &b->round, after, b->page_prompts, b->spec.seq, what, &prompt, n, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < *n; i++) {
+		arena_reset(&b->prompt);
+		if (do_round_prompt(b, db, &prompt[i], e) < 0)
+			return -1;
+		*last = prompt[i].id;
+	}
+	return 0;
+}
+
 /* 1: there may be more, 0: that was all, -1. */
 static int do_page(struct build *b, struct store *db, struct err *e)
 {
-	struct str split = str_eq(b->recipe.split, STR("*")) ? STR_NONE : b->recipe.split;
-	struct str after = b->after.n > 0 ? buf_view(&b->after) : STR_NONE;
-	unsigned what = b->what | (b->phase == PHASE_WRITING ? READ_MESSAGES : 0);
-	struct read_prompt *prompt;
-	uint32_t n;
+	struct str after = b->after.n > 0 ? buf_view(&b->after) : STR_NONE, last = STR_NONE;
+	uint32_t n = 0;
 
 	arena_reset(&b->page);
-	if (store_prompt_page(db, &b->page, &b->dataset, after, split, b->page_prompts, b->spec.seq, what, &prompt,
-	                      &n, e) < 0)
+	if ((b->recipe.has_terms ? round_page(b, db, after, &n, &last, e) : dataset_page(b, db, after, &n, &last, e)) < 0)
 		return -1;
-	for (uint32_t i = 0; i < n; i++) {
-		arena_reset(&b->prompt);
-		if (!pick_in_scope(&b->recipe, &prompt[i]))
-			continue;
-		if ((b->phase == PHASE_RANKING ? rank_prompt(b, &prompt[i], e) : write_prompt(b, db, &prompt[i], e)) < 0)
-			return -1;
-	}
 	if (n == 0)
 		return 0;
 	b->prompts_seen += n;
 	buf_clear(&b->after);
-	buf_str(&b->after, prompt[n - 1].id);
+	buf_str(&b->after, last);
 	fit_page(b);
 	return 1;
 }
@@ -196,7 +311,14 @@ static int finish(struct build *b, struct err *e)
 
 	sha256_end(&b->hash, hash);
 	hex_of(hash, sizeof hash, b->result.revision);
-	buf_lit(&meta, "{\"lineage\":[],\"recipe\":");
+	buf_lit(&meta, "{\"lineage\":[");
+	if (b->recipe.has_terms)
+		print_lineage(&meta, &b->recipe);
+	if (b->recipe.has_replay) {
+		buf_byte(&meta, ',');
+		print_replay_lineage(&meta, &b->recipe);
+	}
+	buf_lit(&meta, "],\"recipe\":");
 	recipe_print(&meta, &b->recipe, RECIPE_HASHED);
 	buf_byte(&meta, '}');
 	b->compiler.writer = NULL; /* snap_finish ends it */
@@ -207,10 +329,35 @@ static int finish(struct build *b, struct err *e)
 
 static int next_phase(struct build *b, struct err *e)
 {
-	if (b->phase == PHASE_RANKING)
-		return ranks_seal(&b->ranks, e) < 0 ? -1 : begin_writing(b, e);
-	b->phase = PHASE_OVER;
-	return finish(b, e);
+	switch (b->phase) {
+	case PHASE_RANKING:
+		if (ranks_seal(&b->ranks, e) < 0)
+			return -1;
+		if (b->replay == NULL)
+			return begin_writing(b, e);
+		b->phase = PHASE_DRAWING;
+		return 0;
+	case PHASE_DRAWING:
+		b->result.replay = replaying_result(b->replay);
+		b->result.prompts += b->result.replay.taken; /* one pair each */
+		return begin_writing(b, e);
+	case PHASE_WRITING:
+		b->phase = b->replay ? PHASE_REPLAYING : PHASE_OVER;
+		return b->replay ? 0 : finish(b, e);
+	default:
+		b->phase = PHASE_OVER;
+		return finish(b, e);
+	}
+}
+
+/* Some of the phase: 1: there is more of it, 0: it is done, -1. */
+static int go_on(struct build *b, struct store *db, int64_t until, struct err *e)
+{
+	if (b->phase == PHASE_DRAWING)
+		return replaying_draw(b->replay, until, e);
+	if (b->phase == PHASE_REPLAYING)
+		return replaying_put(b->replay, &b->compiler, STR_NONE, until, e);
+	return do_page(b, db, e);
 }
 
 enum build_state build_step(struct build *b, struct store *db, int64_t budget_us, struct err *e)
@@ -219,7 +366,7 @@ enum build_state build_step(struct build *b, struct store *db, int64_t budget_us
 	int rc = b->phase == PHASE_NEW ? begin(b, db, e) : 0;
 
 	while (rc >= 0 && b->phase != PHASE_OVER) {
-		rc = do_page(b, db, e);
+		rc = go_on(b, db, until, e);
 		if (rc == 0)
 			rc = next_phase(b, e);
 		if (clock_steady_us() >= until)

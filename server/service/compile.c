@@ -38,18 +38,19 @@ static struct str listed(struct compiler *c, const double *own, struct arena *a)
 	return arena_str(a, buf_view(b));
 }
 
+struct str compile_quantile(const struct compiler *c, const double *sorted, uint64_t n, double x, struct arena *a)
+{
+	return printed(a, goal_quantile(sorted, n, x, c->recipe->goal_min, c->recipe->goal_max), QUANTILE_DECIMALS);
+}
+
 static void print_quantiles(struct compiler *c, const struct picked *p, struct arena *a, struct goals *g)
 {
-	const struct recipe *r = c->recipe;
 	double *x = ARENA_ARRAY(a, double, p->n);
 	uint32_t *at = ARENA_ARRAY(a, uint32_t, p->n);
 	size_t n = pick_centred(p, x, at);
 
-	for (size_t i = 0; i < n; i++) {
-		double goal = goal_quantile(c->ranks->sorted, c->ranks->n, x[i], r->goal_min, r->goal_max);
-
-		g->json[at[i]] = g->text[at[i]] = printed(a, goal, QUANTILE_DECIMALS);
-	}
+	for (size_t i = 0; i < n; i++)
+		g->json[at[i]] = g->text[at[i]] = compile_quantile(c, c->ranks->sorted, c->ranks->n, x[i], a);
 }
 
 static void print_goals(struct compiler *c, const struct picked *p, struct arena *a, struct goals *g)
@@ -149,7 +150,7 @@ static int cut_messages(struct str s, struct arena *a, struct snap_prompt *out, 
 }
 
 /* Which formats cannot say this conversation. */
-static void check_roles(struct compiler *c, const struct snap_prompt *p)
+void compile_roles(struct compiler *c, const struct snap_prompt *p)
 {
 	uint32_t system = p->messages > 0 && p->message[0].role == ROLE_SYSTEM;
 	uint32_t turns = p->messages - system;
@@ -251,29 +252,55 @@ static void hash_or_null(struct sha256 *h, struct str s)
 	sha256_field(h, s.p ? s : STR("null"));
 }
 
-static struct str bytes(const uint8_t h[SHA256_BYTES])
+static void hash_bytes(struct sha256 *h, const uint8_t hash[SHA256_BYTES])
 {
-	return (struct str){(const char *)h, SHA256_BYTES};
+	sha256_field(h, (struct str){(const char *)hash, SHA256_BYTES});
 }
 
-static void hash_pair(struct sha256 *h, const struct read_prompt *prompt, const struct candidate *chosen,
-                      const struct candidate *rejected, const struct snap_response *w,
-                      const struct snap_response *l, const struct snap_pair *pair)
+void compile_pair(struct compiler *c, const struct compiled_pair *p)
 {
-	sha256_field(h, prompt->id);
-	sha256_field(h, bytes(prompt->messages_hash));
-	sha256_field(h, chosen->id);
-	sha256_field(h, rejected->id);
-	sha256_field(h, bytes(chosen->text_hash));
-	sha256_field(h, bytes(rejected->text_hash));
+	const struct snap_response *w = p->chosen, *l = p->rejected;
+	struct sha256 *h = c->hash;
+
+	sha256_field(h, p->prompt);
+	hash_bytes(h, p->messages_hash);
+	sha256_field(h, w->id);
+	sha256_field(h, l->id);
+	hash_bytes(h, p->chosen_text_hash);
+	hash_bytes(h, p->rejected_text_hash);
 	hash_or_null(h, w->score);
 	hash_or_null(h, l->score);
-	hash_or_null(h, pair->plain ? STR_NONE : w->goal);
-	hash_or_null(h, pair->plain ? STR_NONE : l->goal);
+	hash_or_null(h, p->pair->plain ? STR_NONE : w->goal);
+	hash_or_null(h, p->pair->plain ? STR_NONE : l->goal);
 	hash_or_null(h, w->ref_logp);
 	hash_or_null(h, l->ref_logp);
-	sha256_field(h, origin_name(pair->origin));
-	sha256_field(h, STR("")); /* lineage */
+	sha256_field(h, origin_name(p->pair->origin));
+	sha256_field(h, p->lineage);
+	c->found.pairs++;
+	c->found.plain += (uint64_t)p->pair->plain;
+}
+
+static void put_pair(struct compiler *c, const struct read_prompt *prompt, const struct picked *p,
+                     const struct pair *from, const uint32_t *place, const struct snap_prompt *out,
+                     struct snap_pair *pair)
+{
+	const struct candidate *w = &p->c[from->chosen], *l = &p->c[from->rejected];
+	const struct snap_response *rw = &out->response[place[from->chosen]];
+	const struct snap_response *rl = &out->response[place[from->rejected]];
+	const struct compiled_pair compiled = {prompt->id, prompt->messages_hash, w->text_hash, l->text_hash, rw, rl,
+	                                       pair, c->lineage};
+
+	pair_id(prompt->id, w->id, l->id, pair->id);
+	pair->chosen = place[from->chosen];
+	pair->rejected = place[from->rejected];
+	pair->origin = c->origin;
+	/* Ranks may print alike where the rewards do not. */
+	pair->plain = from->plain || str_eq(rw->goal, rl->goal);
+	compile_pair(c, &compiled);
+	if (pair->plain)
+		return;
+	check_goals(c, p, from->chosen);
+	check_goals(c, p, from->rejected);
 }
 
 static void put_pairs(struct compiler *c, const struct read_prompt *prompt, const struct picked *p,
@@ -281,28 +308,10 @@ static void put_pairs(struct compiler *c, const struct read_prompt *prompt, cons
 {
 	struct snap_pair *pair = ARENA_ARRAY(a, struct snap_pair, p->pairs.n);
 
-	for (size_t k = 0; k < p->pairs.n; k++) {
-		const struct pair *from = &p->pairs.pair[k];
-		const struct candidate *w = &p->c[from->chosen], *l = &p->c[from->rejected];
-		const struct snap_response *rw = &out->response[place[from->chosen]];
-		const struct snap_response *rl = &out->response[place[from->rejected]];
-
-		pair_id(prompt->id, w->id, l->id, pair[k].id);
-		pair[k].chosen = place[from->chosen];
-		pair[k].rejected = place[from->rejected];
-		pair[k].origin = ORIGIN_JUDGED;
-		/* Ranks may print alike where the rewards do not. */
-		pair[k].plain = from->plain || str_eq(rw->goal, rl->goal);
-		hash_pair(c->hash, prompt, w, l, rw, rl, &pair[k]);
-		c->found.plain += (uint64_t)pair[k].plain;
-		if (pair[k].plain)
-			continue;
-		check_goals(c, p, from->chosen);
-		check_goals(c, p, from->rejected);
-	}
+	for (size_t k = 0; k < p->pairs.n; k++)
+		put_pair(c, prompt, p, &p->pairs.pair[k], place, out, &pair[k]);
 	out->pair = pair;
 	out->pairs = (uint32_t)p->pairs.n;
-	c->found.pairs += p->pairs.n;
 }
 
 int compile_prompt(struct compiler *c, struct store *db, const struct read_prompt *prompt,
@@ -315,7 +324,7 @@ int compile_prompt(struct compiler *c, struct store *db, const struct read_promp
 	print_goals(c, picked, a, &goals);
 	if (cut_messages(prompt->messages, a, &out, e) < 0)
 		return -1;
-	check_roles(c, &out);
+	compile_roles(c, &out);
 	if (put_answers(c, db, prompt, picked, &goals, a, place, &out, e) < 0)
 		return -1;
 	put_pairs(c, prompt, picked, place, a, &out);

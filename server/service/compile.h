@@ -13,8 +13,10 @@
  *         field(origin)         field(lineage)
  * where field(x) is the length of x in bytes as 8 bytes, little-endian, then x;
  * hashes are their 32 bytes; scores, goals and log-probabilities are as they
- * print, "null" where there is none (a plain pair has no goals); the lineage of
- * a judged pair is empty. Frozen by a golden value in tests/unit/test_build.c. */
+ * print, "null" where there is none (a plain pair has no goals). The lineage is
+ * JSON and names no id, so that equal data stays equal bytes: empty of a judged
+ * pair; {"policy","reference"} of a round's; {"snapshot":<revision>} of a
+ * replayed one. Frozen by golden values in tests/unit. */
 #ifndef PREFD_SERVICE_COMPILE_H
 #define PREFD_SERVICE_COMPILE_H
 
@@ -40,6 +42,8 @@ struct compiler {
 	const struct ranks *ranks; /* for goals by quantile */
 	struct sha256 *hash;
 	struct snap_writer *writer;
+	enum origin origin; /* of all pairs of compile_prompt */
+	struct str lineage; /* the same; "" of judged ones */
 	struct findings found;
 	struct arena *life;        /* where findings live */
 	struct buf scratch;
@@ -49,5 +53,22 @@ struct compiler {
  * a: for this prompt alone. P_GONE: a text was deleted meanwhile. */
 int compile_prompt(struct compiler *c, struct store *db, const struct read_prompt *prompt,
                    const struct picked *picked, struct arena *a, struct err *e);
+
+/* --- for pairs that come from elsewhere (replaying.c) ---------------------------- */
+
+/* One pair as it goes into the revision. */
+struct compiled_pair {
+	struct str prompt;
+	const uint8_t *messages_hash, *chosen_text_hash, *rejected_text_hash; /* SHA256_BYTES each */
+	const struct snap_response *chosen, *rejected;
+	const struct snap_pair *pair;
+	struct str lineage;
+};
+/* Hashes and counts it. */
+void compile_pair(struct compiler *c, const struct compiled_pair *p);
+/* Notes which formats cannot say the prompt's conversation. */
+void compile_roles(struct compiler *c, const struct snap_prompt *p);
+/* A quantile goal as it prints. */
+struct str compile_quantile(const struct compiler *c, const double *sorted, uint64_t n, double x, struct arena *a);
 
 #endif

@@ -16,6 +16,7 @@ enum {
 	REST_US = 5 * 1000 * 1000,    /* before what failed is tried again */
 	NAP_US = 500 * 1000,          /* while a deletion goes on */
 	NAPS_MAX = 120,
+	REPLAY_ASKS_MAX = 3,          /* for the file of a replay */
 };
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_BUILT, JOB_SETTLING, JOB_RESTING, JOB_OVER };
@@ -32,12 +33,12 @@ struct job {
 	struct snapshots *sn;
 	struct arena arena;
 	struct snapshot_row row;  /* the one that began it: dataset, number, recipe */
-	struct str hashed;        /* its recipe, hashed form */
+	struct str same;          /* what makes another the same: its recipe, build form */
 	struct wanted *wanted;
 	struct str rebuild;       /* the revision to be made anew; STR_NONE: a first build */
 	enum job_state state, then; /* then: what follows RESTING */
 	int64_t rest_until_us;    /* of clock_steady_us */
-	int naps;
+	int naps, asks;
 	bool stale;               /* something it may have read was deleted */
 	_Atomic int permille;     /* of its progress */
 	/* whose they are: see jobs.h */
@@ -97,7 +98,7 @@ static struct job *same_job(struct snapshots *sn, const struct job *like)
 	for (struct job *j = sn->jobs; j; j = j->next)
 		if (!j->rebuild.p && (j->state == JOB_QUEUED || j->state == JOB_RUNNING) &&
 		    j->row.dataset_key == like->row.dataset_key && j->row.seq == like->row.seq &&
-		    str_eq(j->hashed, like->hashed))
+		    str_eq(j->same, like->same))
 			return j;
 	return NULL;
 }
@@ -181,13 +182,31 @@ static bool file_there(const struct job *j)
 	return access(path, R_OK) == 0;
 }
 
+/* What was deleted since must not come back through the file of the replay. */
+static int replay_revoked(const struct job *j, struct store *db, bool *revoked, struct err *e)
+{
+	const struct recipe *r = j->wanted ? &j->wanted->recipe : NULL;
+	struct snapshot_row row = {.state = SNAPSHOT_READY};
+	struct arena a = {0};
+	int rc = 0;
+
+	if (j->outcome == BUILD_DONE && r && r->has_replay)
+		rc = store_snapshot_get(db, &a, r->made_from.snapshot, &row, e);
+	*revoked = row.state == SNAPSHOT_REVOKED;
+	arena_release(&a);
+	return rc;
+}
+
 static int apply_settle(struct work *work, struct store *db, struct answer *out, struct err *e)
 {
 	struct job *j = ((struct settle_work *)work)->job;
+	bool revoked;
 
 	(void)out;
+	if (replay_revoked(j, db, &revoked, e) < 0)
+		return -1;
 	pthread_mutex_lock(&j->sn->mutex);
-	j->again = j->stale;
+	j->again = j->stale || revoked;
 	pthread_mutex_unlock(&j->sn->mutex);
 	/* A deletion may have swept the file away before a row stood for it. */
 	if (j->again || (j->outcome == BUILD_DONE && !j->rebuild.p && !file_there(j))) {
@@ -270,6 +289,37 @@ static void settle(struct job *j)
 	writer_submit(j->sn->service, &w->work);
 }
 
+/* --- replay: on the pool ------------------------------------------------------------------------ */
+
+static bool rebuildable(const struct snapshot_row *row)
+{
+	return (row->state == SNAPSHOT_READY || row->state == SNAPSHOT_DELETED) && row->revision.p;
+}
+
+/* The build needs the file of another snapshot, which is missing or damaged:
+ * that one is made anew first. A deleted one too: its row is still there, and
+ * what was published does not end with it. */
+static int ask_for_replay(struct job *j, struct store *db, struct err *e)
+{
+	struct snapshot_row row;
+	struct recipe recipe;
+	struct arena a = {0};
+	int rc = recipe_load(&a, j->row.recipe, &recipe, e);
+
+	if (rc == 0)
+		rc = store_snapshot_get(db, &a, recipe.made_from.snapshot, &row, e);
+	if (rc == 0 && !rebuildable(&row))
+		rc = -1;
+	if (rc == 0 && !jobs_rebuilding(j->sn, row.revision)) {
+		if (j->asks++ < REPLAY_ASKS_MAX)
+			jobs_rebuild(j->sn, &row, "a published snapshot needs it");
+		else
+			rc = -1;
+	}
+	arena_release(&a);
+	return rc == 0 ? 0 : err_set(e, P_UNKNOWN_SNAPSHOT, "the snapshot whose pairs are replayed is no longer there");
+}
+
 /* --- steps: on the pool, then on the loop ------------------------------------------------------ */
 
 static void step(void *ctx)
@@ -278,6 +328,7 @@ static void step(void *ctx)
 	struct service *s = j->sn->service;
 	struct build_spec spec = {s->snap_dir, j->row.dataset, j->row.dataset_key, j->row.seq, j->row.recipe};
 	struct store *db;
+	struct err why;
 
 	if (j->build == NULL)
 		j->build = build_new(&spec);
@@ -286,6 +337,8 @@ static void step(void *ctx)
 	if (reader_get(s, &db, &j->err) < 0)
 		return;
 	j->outcome = build_step(j->build, db, STEP_US, &j->err);
+	if (j->outcome == BUILD_FAILED && j->err.problem == P_DAMAGED && ask_for_replay(j, db, &why) < 0)
+		j->err = why;
 	reader_put(s, db);
 	atomic_store(&j->permille, (int)(1000 * build_progress(j->build)));
 }
@@ -306,8 +359,10 @@ static bool hopeless(const struct job *j)
 /* Tries again later what may pass by itself. */
 static bool passing(struct job *j)
 {
+	if (j->err.problem == P_DAMAGED)
+		return true;
 	if (j->rebuild.p)
-		return j->err.problem != P_UNKNOWN_DATASET;
+		return j->err.problem != P_UNKNOWN_DATASET && j->err.problem != P_UNKNOWN_SNAPSHOT;
 	return (j->err.problem == P_GONE || j->err.problem == P_UNAVAILABLE) && j->naps++ < NAPS_MAX;
 }
 
@@ -437,8 +492,8 @@ void jobs_build(struct snapshots *sn, const struct snapshot_row *row)
 		add_job(sn, j);
 		return;
 	}
-	recipe_print(&b, &j->wanted->recipe, RECIPE_HASHED);
-	j->hashed = arena_str(&j->arena, buf_view(&b));
+	recipe_print(&b, &j->wanted->recipe, RECIPE_BUILD);
+	j->same = arena_str(&j->arena, buf_view(&b));
 	buf_release(&b);
 	pthread_mutex_lock(&sn->mutex);
 	other = same_job(sn, j);

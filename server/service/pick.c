@@ -34,11 +34,12 @@ bool pick_in_scope(const struct recipe *r, const struct read_prompt *prompt)
 
 /* --- one response ------------------------------------------------------------------ */
 
-/* DROP_COUNT: it passes. */
-static enum drop filtered(const struct recipe *r, const struct read_response *x)
+enum drop pick_filtered(const struct recipe *r, const struct read_response *x)
 {
 	if (r->models.n > 0 && !(x->model.p && names_have(&r->models, x->model)))
 		return DROP_MODEL;
+	if (r->rounds.n > 0 && !(x->round.p && names_have(&r->rounds, x->round)))
+		return DROP_ROUND;
 	if (x->finish_reason.p && names_have(&r->exclude_finish_reasons, x->finish_reason))
 		return DROP_FINISH_REASON;
 	if (x->characters < r->min_characters)
@@ -132,7 +133,7 @@ static enum drop consider(const struct picker *p, const struct read_response *x,
                           struct candidate *c, double **own, struct pick_counts *counts)
 {
 	const struct recipe *r = p->recipe;
-	enum drop drop = filtered(r, x);
+	enum drop drop = pick_filtered(r, x);
 
 	*c = (struct candidate){.id = x->id, .goal = STR_NONE};
 	if (drop != DROP_COUNT)
@@ -144,6 +145,29 @@ static enum drop consider(const struct picker *p, const struct read_response *x,
 	if (drop == DROP_MISSING_ATTRIBUTE && r->pairing.strategy == PAIR_COMPARISONS && !r->has_min_reward)
 		return DROP_COUNT;
 	return drop;
+}
+
+void pick_candidate(struct candidate *c, struct str id, const uint8_t text_hash[SHA256_BYTES], double reward,
+                    struct arena *a)
+{
+	char text[JSON_NUMBER_MAX_BYTES];
+
+	*c = (struct candidate){.id = id, .reward = reward};
+	memcpy(c->text_hash, text_hash, sizeof c->text_hash);
+	c->goal = arena_str(a, (struct str){text, json_print_number(reward, text)});
+}
+
+/* The same as consider() where the reward is known. Without a scale there is
+ * no rounding: only equal rewards print alike. */
+static enum drop consider_valued(const struct picker *p, const struct read_response *x, const struct valued *v,
+                                 struct arena *a, struct candidate *c)
+{
+	const struct recipe *r = p->recipe;
+
+	if (v->drop != DROP_COUNT)
+		return v->drop;
+	pick_candidate(c, x->id, x->text_hash, v->reward, a);
+	return r->has_min_reward && v->reward < r->min_reward ? DROP_LOW_REWARD : DROP_COUNT;
 }
 
 /* --- votes ---------------------------------------------------------------------------- */
@@ -203,12 +227,25 @@ static void count(struct pick_counts *counts, const struct pairs *p)
 		counts->skipped[skip_of(p->skip)]++;
 }
 
-bool pick_prompt(const struct picker *p, const struct read_prompt *prompt, struct arena *a,
-                 struct picked *out, struct pick_counts *counts)
+/* The pairs among the candidates that were gathered. */
+static bool pair_up(const struct picker *p, const struct read_prompt *prompt, struct arena *a, struct picked *out,
+                    struct pick_counts *counts)
 {
 	const struct recipe *r = p->recipe;
 	struct vote *vote = NULL;
 	size_t votes = 0;
+
+	if (r->pairing.strategy == PAIR_COMPARISONS)
+		votes = votes_of(r, prompt, out, a, &vote);
+	pairs_make(&r->pairing, prompt->id, out->c, out->n, vote, votes, a, &out->pairs);
+	count(counts, &out->pairs);
+	return out->pairs.n > 0;
+}
+
+bool pick_valued(const struct picker *p, const struct read_prompt *prompt, const struct valued *valued,
+                 struct arena *a, struct picked *out, struct pick_counts *counts)
+{
+	const struct recipe *r = p->recipe;
 
 	*out = (struct picked){.n = 0};
 	if (r->max_prompt_characters >= 0 && prompt->characters > r->max_prompt_characters) {
@@ -219,18 +256,25 @@ bool pick_prompt(const struct picker *p, const struct read_prompt *prompt, struc
 	out->response = ARENA_ARRAY(a, uint32_t, prompt->responses);
 	out->own = ARENA_ARRAY(a, double *, prompt->responses);
 	for (uint32_t i = 0; i < prompt->responses; i++) {
-		enum drop drop = consider(p, &prompt->response[i], a, &out->c[out->n], &out->own[out->n], counts);
+		const struct read_response *x = &prompt->response[i];
+		enum drop drop;
 
+		if (valued && valued[i].outside)
+			continue;
+		drop = valued ? consider_valued(p, x, &valued[i], a, &out->c[out->n])
+		              : consider(p, x, a, &out->c[out->n], &out->own[out->n], counts);
 		if (drop == DROP_COUNT)
 			out->response[out->n++] = i;
 		else
 			counts->dropped[drop]++;
 	}
-	if (r->pairing.strategy == PAIR_COMPARISONS)
-		votes = votes_of(r, prompt, out, a, &vote);
-	pairs_make(&r->pairing, prompt->id, out->c, out->n, vote, votes, a, &out->pairs);
-	count(counts, &out->pairs);
-	return out->pairs.n > 0;
+	return pair_up(p, prompt, a, out, counts);
+}
+
+bool pick_prompt(const struct picker *p, const struct read_prompt *prompt, struct arena *a,
+                 struct picked *out, struct pick_counts *counts)
+{
+	return pick_valued(p, prompt, NULL, a, out, counts);
 }
 
 size_t pick_centred(const struct picked *p, double *x, uint32_t *at)

@@ -14,14 +14,19 @@
 	X(TOO_FEW, "too_few_responses") \
 	X(SMALL_MARGIN, "small_margin") \
 	X(EQUAL, "equal_rewards") \
+	X(TIED, "tied") \
 	X(CONTRADICTORY, "contradictory") \
 	X(NO_VOTES, "no_votes")
 /* Responses, each under the first reason that applies; then pairs. */
 #define DROPS(X) \
 	X(MODEL, "model") \
+	X(ROUND, "round") \
 	X(FINISH_REASON, "finish_reason") \
 	X(TOO_SHORT, "too_short") \
 	X(TOO_LONG, "too_long") \
+	X(MISSING_LOGPROB, "missing_logprob") \
+	X(TOKEN_MISMATCH, "token_mismatch") \
+	X(MISSING_TOKENS, "missing_tokens") \
 	X(MISSING_ATTRIBUTE, "missing_attribute") \
 	X(LOW_REWARD, "low_reward") \
 	X(DUPLICATE_TEXT, "duplicate_text") \
@@ -52,6 +57,16 @@ void picker_init(struct picker *p, const struct recipe *r, struct arena *a);
 /* The reward that the recipe gives one response, filters aside; false: none. */
 bool pick_reward(const struct picker *p, const struct read_response *x, struct arena *a, double *reward);
 
+/* What the recipe's filters say of a response; DROP_COUNT: it passes. */
+enum drop pick_filtered(const struct recipe *r, const struct read_response *x);
+
+/* What a response is worth where judges are not asked. */
+struct valued {
+	bool outside;   /* not looked at, counted nowhere */
+	enum drop drop; /* DROP_COUNT: it has a reward */
+	double reward;
+};
+
 /* Candidates of a prompt and the pairs among them. */
 struct picked {
 	struct candidate *c;
@@ -66,6 +81,13 @@ bool pick_in_scope(const struct recipe *r, const struct read_prompt *prompt);
 /* In scope. Returns whether there is a pair; else one of counts->skipped rose. */
 bool pick_prompt(const struct picker *p, const struct read_prompt *prompt, struct arena *a,
                  struct picked *out, struct pick_counts *counts);
+/* The same with rewards that are known: valued[i] is that of the prompt's
+ * response i, filters included. */
+bool pick_valued(const struct picker *p, const struct read_prompt *prompt, const struct valued *valued,
+                 struct arena *a, struct picked *out, struct pick_counts *counts);
+/* A candidate with a reward that nobody's score made: as it prints in full. */
+void pick_candidate(struct candidate *c, struct str id, const uint8_t text_hash[SHA256_BYTES], double reward,
+                    struct arena *a);
 /* Centred rewards of the candidates that goals by quantile rank (see
  * align/goal.h), or 0 when the prompt has too few: x[i] belongs to candidate
  * at[i]. Both arrays hold p->n. */

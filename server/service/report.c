@@ -96,6 +96,14 @@ void report_result(struct buf *b, const struct build_result *x, const struct rec
 		print_member(b, "outside", str_of(x->found.outside.detail));
 	print_count_member(b, "pairs", (int64_t)x->found.pairs);
 	print_count_member(b, "prompts", (int64_t)x->prompts);
+	if (x->replay.there) {
+		json_put_key(b, "replay");
+		buf_byte(b, '{');
+		print_count_member(b, "wanted", (int64_t)x->replay.wanted);
+		print_count_member(b, "taken", (int64_t)x->replay.taken);
+		print_count_member(b, "generated", (int64_t)x->replay.generated);
+		buf_byte(b, '}');
+	}
 	tally(b, "skipped", skip_words, x->counts.skipped, SKIP_COUNT);
 	warnings(b, x, r);
 	buf_byte(b, '}');
@@ -169,7 +177,32 @@ static void copy_member(struct buf *b, const struct snapshot_row *row, const cha
 		buf_z(b, none);
 }
 
-static int put_inference(struct buf *b, struct str recipe, struct err *e)
+/* Who made the pairs: one entry for each of their origins. */
+static void put_lineage(struct buf *b, const struct recipe *r)
+{
+	json_put_key(b, "lineage");
+	buf_byte(b, '[');
+	if (r->has_terms) {
+		buf_byte(b, '{');
+		print_member(b, "origin", origin_name(r->terms.sampled ? ORIGIN_ON_POLICY : ORIGIN_RESCORED));
+		print_member(b, "round", r->made_from.round);
+		print_count_member(b, "rescoring", r->made_from.rescoring);
+		print_member(b, "policy", r->terms.policy);
+		print_member(b, "reference", r->terms.reference);
+		buf_byte(b, '}');
+	}
+	if (r->has_replay) {
+		buf_lit(b, ",{");
+		print_member(b, "origin", origin_name(ORIGIN_REPLAY));
+		print_member(b, "snapshot", r->made_from.snapshot);
+		print_member(b, "revision", r->replay.revision);
+		buf_byte(b, '}');
+	}
+	buf_byte(b, ']');
+}
+
+/* What follows from the recipe. */
+static int put_derived(struct buf *b, struct str recipe, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	struct arena a = {0};
@@ -179,6 +212,7 @@ static int put_inference(struct buf *b, struct str recipe, struct err *e)
 	if (rc == 0) {
 		template_inference(&text, &r);
 		print_member(b, "inference_prompt", buf_view(&text));
+		put_lineage(b, &r);
 	}
 	buf_release(&text);
 	arena_release(&a);
@@ -208,7 +242,9 @@ int report_snapshot(struct buf *b, const struct snapshot_row *row, double progre
 	copy_member(b, row, "skipped", "{}");
 	copy_member(b, row, "dropped", "{}");
 	copy_member(b, row, "warnings", "[]");
-	if (put_inference(b, row->recipe, e) < 0)
+	if (row->result.p && json_raw_member(row->result, "replay").p)
+		copy_member(b, row, "replay", "null");
+	if (put_derived(b, row->recipe, e) < 0)
 		return -1;
 	if (ready)
 		print_count_member(b, "bytes", row->bytes);

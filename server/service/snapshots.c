@@ -12,6 +12,7 @@
 #include "inside.h"
 #include "jobs.h"
 #include "report.h"
+#include "rescored.h"
 #include "store/record.h"
 #include "store/round.h"
 
@@ -61,8 +62,9 @@ static int fill_row(struct create_work *w, struct store *db, const struct datase
 	char id[2 * ID_RANDOM_BYTES + 1];
 	struct dataset_stats stats;
 	struct buf recipe = BUF_INIT;
+	int64_t seq = d->seq;
 
-	if (store_stats(db, &w->arena, d, &stats, e) < 0 ||
+	if (rescored_resolve(&w->post.recipe, db, &w->arena, d, &seq, e) < 0 || store_stats(db, &w->arena, d, &stats, e) < 0 ||
 	    recipe_resolve(&w->post.recipe, &w->arena, d, &stats, e) < 0)
 		return -1;
 	random_hex(id, ID_RANDOM_BYTES);
@@ -72,7 +74,7 @@ static int fill_row(struct create_work *w, struct store *db, const struct datase
 		.name = w->post.name,
 		.dataset = w->dataset,
 		.dataset_key = d->key,
-		.seq = d->seq,
+		.seq = seq,
 		.state = SNAPSHOT_BUILDING,
 		.posted = w->post.posted,
 		.recipe = arena_str(&w->arena, buf_view(&recipe)),
