@@ -25,6 +25,8 @@ void loop_stop(struct loop *l);
 void loop_on_signal(struct loop *l, int signum, loop_fn *fn, void *ctx);
 /* Every period_ms, on the loop's thread. */
 void loop_every(struct loop *l, uint64_t period_ms, loop_fn *fn, void *ctx);
+/* Once, delay_ms from now, on the loop's thread; never after loop_stop. */
+void loop_after(struct loop *l, uint64_t delay_ms, loop_fn *fn, void *ctx);
 /* Any thread: runs fn(ctx) soon on the loop's thread, in order of the calls. */
 void loop_call(struct loop *l, loop_fn *fn, void *ctx);
 /* On the loop's thread: runs work(ctx) on the pool, then done(ctx) on the loop. */

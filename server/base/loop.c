@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "base/log.h"
+#include "loop_inside.h"
 
 /* A call from another thread, waiting for the loop. */
 struct call {
@@ -14,7 +15,8 @@ struct call {
 	void *ctx;
 };
 
-/* A timer or a signal; freed when libuv has closed the handle. */
+/* A timer or a signal; freed when libuv has closed the handle. Its handle's
+ * data is NULL: the other handles are closed by whoever opened them. */
 struct watch {
 	union {
 		uv_handle_t any;
@@ -59,6 +61,11 @@ static struct call *take_calls(struct loop *l)
 	l->tail = &l->calls;
 	pthread_mutex_unlock(&l->mutex);
 	return all;
+}
+
+uv_loop_t *loop_uv(struct loop *l)
+{
+	return &l->uv;
 }
 
 static bool run_calls(struct loop *l)
@@ -122,9 +129,10 @@ static void free_watch(uv_handle_t *h)
 	heap_free(h);
 }
 
-static void close_watch(uv_handle_t *h, void *wake)
+static void close_watch(uv_handle_t *h, void *ctx)
 {
-	if (h != wake && !uv_is_closing(h))
+	(void)ctx;
+	if (h->data == NULL && !uv_is_closing(h))
 		uv_close(h, free_watch);
 }
 
@@ -133,7 +141,7 @@ void loop_stop(struct loop *l)
 	if (l->stopped)
 		return;
 	l->stopped = true;
-	uv_walk(&l->uv, close_watch, &l->wake);
+	uv_walk(&l->uv, close_watch, NULL);
 	/* From here only running work keeps libuv's loop alive. */
 	uv_unref((uv_handle_t *)&l->wake);
 }
@@ -203,6 +211,29 @@ void loop_every(struct loop *l, uint64_t period_ms, loop_fn *fn, void *ctx)
 	w = watch_new(fn, ctx);
 	must(uv_timer_init(&l->uv, &w->handle.timer), "timer");
 	must(uv_timer_start(&w->handle.timer, on_tick, period_ms, period_ms), "timer");
+}
+
+static void on_alarm(uv_timer_t *h)
+{
+	struct watch *w = (struct watch *)h;
+	loop_fn *fn = w->fn;
+	void *ctx = w->ctx;
+
+	uv_close(&w->handle.any, free_watch);
+	fn(ctx);
+}
+
+void loop_after(struct loop *l, uint64_t delay_ms, loop_fn *fn, void *ctx)
+{
+	struct watch *w;
+
+	if (l->stopped)
+		return;
+	w = watch_new(fn, ctx);
+	must(uv_timer_init(&l->uv, &w->handle.timer), "timer");
+	/* libuv counts from when it last looked at its clock. */
+	uv_update_time(&l->uv);
+	must(uv_timer_start(&w->handle.timer, on_alarm, delay_ms, 0), "timer");
 }
 
 static void on_work(uv_work_t *r)
