@@ -557,7 +557,9 @@ def test_samples_are_responses_of_the_dataset(daemon):
     assert len(daemon.request("GET", queue).json()["responses"]) == 8
     post(daemon, dataset, [{"response": x, "judge": "judge", "value": 5} for x in sorted(wanted)[:4]], "scores")
     assert len(daemon.request("GET", f"{queue}&round={r}").json()["responses"]) == 2
-    refused(daemon.request("GET", f"{queue}&round=nobody"), 422, "unknown-id", "?round")
+    stranger = create(daemon, dataset_of(daemon, 1))["id"]
+    for id in ("nobody", stranger):
+        refused(daemon.request("GET", f"{queue}&round={id}"), 422, "unknown-id", "?round")
     seen = prompt(daemon, dataset, "p000")["responses"]
     assert sorted((x["round"] or "", x["model"] or "") for x in seen) == sorted(
         [("", ""), (other, POLICY), (r, POLICY), (r, POLICY)])
