@@ -84,6 +84,18 @@ CREATE TABLE rescoring(
 	UNIQUE (round, number)
 ) STRICT;
 
+-- ---------------------------------------------------------------- engines
+
+-- Serving engines that are asked for log-probabilities: configuration, changed
+-- and deleted at any time. Rounds name them by their ids.
+CREATE TABLE engine(
+	id            TEXT PRIMARY KEY,
+	kind          INTEGER NOT NULL,      -- 0 vLLM, 1 SGLang
+	url           TEXT NOT NULL,
+	model         TEXT NOT NULL,         -- as the engine calls it
+	max_in_flight INTEGER NOT NULL       -- requests
+) STRICT, WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- leases
 
 CREATE TABLE lease(
