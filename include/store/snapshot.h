@@ -24,6 +24,7 @@ struct snapshot_row {
 	struct str problem; /* JSON problem when failed or revoked; else STR_NONE */
 	int64_t bytes;      /* of the file */
 	int64_t created_at; /* microseconds since 1970 */
+	struct str round;   /* id of the round whose rewards it has; STR_NONE: judges' */
 };
 
 /* P_UNKNOWN_SNAPSHOT: never there. A deleted one comes back as such. */
@@ -34,6 +35,9 @@ int store_snapshot_list(struct store *s, struct arena *a, int64_t dataset_key, s
 /* All in one state, for the start. At most PAGE_MAX after `after`. */
 int store_snapshot_in_state(struct store *s, struct arena *a, enum snapshot_state state, struct str after,
                             struct snapshot_row **out, uint32_t *n, struct err *e);
+/* Ids of those with a round's rewards, in byte order; deleted ones left out. */
+int store_snapshot_of_round(struct store *s, struct arena *a, struct str round, struct str **out, uint32_t *n,
+                            struct err *e);
 /* Rows in state ready whose revision this is. */
 int store_snapshot_users(struct store *s, struct str revision, int64_t *n, struct err *e);
 

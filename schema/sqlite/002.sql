@@ -9,6 +9,10 @@
 -- The round that sampled the response, or 0. Each version carries it on.
 ALTER TABLE response ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
 
+-- The id of the round whose rewards the snapshot has, or NULL.
+ALTER TABLE snapshot ADD COLUMN round TEXT;
+CREATE INDEX snapshot_round ON snapshot(round, id) WHERE round IS NOT NULL;
+
 -- What was asked. Only state ever changes; a round outlives its dataset, and
 -- ids are never used again.
 CREATE TABLE round(

@@ -85,6 +85,28 @@ const struct reply *h_round_rewards(struct request *r)
 	return reply_outcome(r, rounds_rewards(r->h->service, r->param[0], &q, &a, &e), &a, &e);
 }
 
+struct publication {
+	int wait_s;
+	struct origin_key origin;
+};
+
+static void publish(struct request *r, struct pending *p, const void *args)
+{
+	const struct publication *x = args;
+
+	rounds_publish(r->h->service, r->param[0], buf_view(&r->body.text), x->wait_s, &x->origin, p);
+}
+
+const struct reply *h_round_publish(struct request *r)
+{
+	struct publication x = {0};
+	struct err e = {0};
+
+	if (query_wait(r, &x.wait_s, &e) != 0 || request_origin(r, &x.origin, &e) != 0)
+		return reply_problem(r, &e);
+	return reply_later(r, x.wait_s, publish, &x);
+}
+
 /* --- leases ---------------------------------------------------------------------------- */
 
 static void take(struct request *r, struct pending *p, const void *args)

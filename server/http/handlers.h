@@ -31,6 +31,7 @@ handler h_batch, h_export, h_snapshot_rows, h_snapshot_statistics;
 
 /* h_rounds.c */
 handler h_round_create, h_rounds_list, h_round_get, h_round_close, h_round_rescore, h_round_rewards;
+handler h_round_publish;
 handler h_lease_take, h_lease_renew, h_lease_end;
 int rows_samples(struct request *r, struct ingest_options *o, struct err *e);
 int rows_logprobs(struct request *r, struct ingest_options *o, struct err *e);

@@ -51,6 +51,7 @@ static const struct route routes[] = {
 	{"POST", R "/close", SCOPE_ADMIN, BODY_NONE, "", h_round_close, NULL},
 	{"POST", R "/rescore", SCOPE_ADMIN, BODY_DOCUMENT, "", h_round_rescore, NULL},
 	{"GET", R "/rewards", SCOPE_READ, BODY_NONE, "prompt rescoring after limit", h_round_rewards, NULL},
+	{"POST", R "/publish", SCOPE_ADMIN, BODY_DOCUMENT, "wait", h_round_publish, NULL},
 	{"POST", R "/leases", SCOPE_TRAIN, BODY_DOCUMENT, "", h_lease_take, NULL},
 	{"POST", R "/leases/{lease}/renew", SCOPE_TRAIN, BODY_NONE, "", h_lease_renew, NULL},
 	{"DELETE", R "/leases/{lease}", SCOPE_TRAIN, BODY_NONE, "", h_lease_end, NULL},

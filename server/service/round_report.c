@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "print.h"
 #include "round_spec.h"
+#include "store/snapshot.h"
 
 static const char *const state_words[] = {[ROUND_OPEN] = "open", [ROUND_CLOSED] = "closed"};
 
@@ -58,12 +59,22 @@ static int print_rescorings(struct buf *b, struct store *db, struct arena *a, st
 	return 0;
 }
 
-/* Ids of the snapshots that were published from the round. Publishing is the
- * only way to one, and this version does not publish. */
-static void print_snapshots(struct buf *b)
+/* Ids of those that were published, and of those whose recipe names the round. */
+static int print_snapshots(struct buf *b, struct store *db, struct arena *a, struct str round, struct err *e)
 {
+	struct str *id;
+	uint32_t n;
+
+	if (store_snapshot_of_round(db, a, round, &id, &n, e) < 0)
+		return -1;
 	json_put_key(b, "snapshots");
-	buf_lit(b, "[]");
+	buf_byte(b, '[');
+	for (uint32_t i = 0; i < n; i++) {
+		json_put_comma(b);
+		json_put_string(b, id[i]);
+	}
+	buf_byte(b, ']');
+	return 0;
 }
 
 int report_round(struct buf *b, struct store *db, struct arena *a, const struct round_row *row, struct err *e)
@@ -81,9 +92,8 @@ int report_round(struct buf *b, struct store *db, struct arena *a, const struct 
 	print_member(b, "state", str_of(state_words[row->state]));
 	round_spec_print(b, &spec, SPEC_SHOWN);
 	print_progress(b, row, &progress);
-	if (print_rescorings(b, db, a, row->id, e) < 0)
+	if (print_rescorings(b, db, a, row->id, e) < 0 || print_snapshots(b, db, a, row->id, e) < 0)
 		return -1;
-	print_snapshots(b);
 	print_time_member(b, "created_at", row->created_at);
 	buf_byte(b, '}');
 	return 0;

@@ -11,163 +11,40 @@
 #include "fields.h"
 #include "inside.h"
 #include "jobs.h"
+#include "making.h"
 #include "report.h"
 #include "rescored.h"
 #include "store/record.h"
-#include "store/round.h"
 
-enum { ID_RANDOM_BYTES = 16, REVOKE_PAGE = 100, REVISION_HEX = 64 };
-/* Heavier than any group: a work of this weight goes alone, because the sums
- * that it reads are those of the last commit. */
-#define WEIGHT_ALONE ((size_t)1 << 40)
+enum { REVOKE_PAGE = 100, REVISION_HEX = 64 };
 
 /* --- making one ------------------------------------------------------------------------------- */
 
-struct create_work {
-	struct work work;
-	struct service *service;
-	struct arena arena;
-	struct str dataset;
-	struct recipe_post post;
-	struct snapshot_row row;
-	bool inserted;
-	int wait_s;
-};
-
-/* A name that was there: the same recipe is the same snapshot. */
-static int answer_existing(struct create_work *w, const struct snapshot_row *row, const struct dataset *d,
-                           struct answer *out, struct err *e)
+static int close_recipe(struct making *m, struct store *db, const struct dataset *d, int64_t *seq, struct err *e)
 {
-	if (row->state == SNAPSHOT_DELETED)
-		return err_at(e, P_CONFLICT, "/name", "%.*s was deleted, and ids are never used again", STR_ARG(row->id));
-	if (row->dataset_key != d->key || !str_eq(row->posted, w->post.posted))
-		return err_at(e, P_CONFLICT, "/name", "%.*s is a snapshot of another recipe or dataset", STR_ARG(row->id));
-	w->row.id = row->id;
-	out->status = 200;
-	return report_snapshot(&out->body, row, jobs_progress(w->service->snapshots, row->id), e);
-}
-
-/* Snapshots and rounds share their ids. 0, or -1. */
-static int name_is_no_round(struct create_work *w, struct store *db, struct err *e)
-{
-	struct round_row round;
-
-	if (store_round_get(db, &w->arena, w->post.name, &round, e) == 0)
-		return err_at(e, P_CONFLICT, "/name", "%.*s is a round", STR_ARG(w->post.name));
-	return e->problem == P_UNKNOWN_ROUND ? 0 : -1;
-}
-
-static int fill_row(struct create_work *w, struct store *db, const struct dataset *d, struct err *e)
-{
-	char id[2 * ID_RANDOM_BYTES + 1];
 	struct dataset_stats stats;
-	struct buf recipe = BUF_INIT;
-	int64_t seq = d->seq;
 
-	if (rescored_resolve(&w->post.recipe, db, &w->arena, d, &seq, e) < 0 || store_stats(db, &w->arena, d, &stats, e) < 0 ||
-	    recipe_resolve(&w->post.recipe, &w->arena, d, &stats, e) < 0)
+	if (rescored_resolve(&m->recipe, db, &m->arena, d, seq, e) < 0 || store_stats(db, &m->arena, d, &stats, e) < 0)
 		return -1;
-	random_hex(id, ID_RANDOM_BYTES);
-	recipe_print(&recipe, &w->post.recipe, RECIPE_WHOLE);
-	w->row = (struct snapshot_row){
-		.id = w->post.name.p ? w->post.name : arena_str(&w->arena, str_of(id)),
-		.name = w->post.name,
-		.dataset = w->dataset,
-		.dataset_key = d->key,
-		.seq = seq,
-		.state = SNAPSHOT_BUILDING,
-		.posted = w->post.posted,
-		.recipe = arena_str(&w->arena, buf_view(&recipe)),
-		.created_at = clock_now_us(),
-	};
-	buf_release(&recipe);
-	return 0;
-}
-
-static int apply_create(struct work *work, struct store *db, struct answer *out, struct err *e)
-{
-	struct create_work *w = (struct create_work *)work;
-	struct snapshot_row there;
-	struct dataset d;
-	int rc;
-
-	if (store_dataset_get(db, &w->arena, w->dataset, &d, e) < 0)
-		return -1;
-	if (w->post.name.p) {
-		rc = store_snapshot_get(db, &w->arena, w->post.name, &there, e);
-		if (rc == 0)
-			return answer_existing(w, &there, &d, out, e);
-		if (e->problem != P_UNKNOWN_SNAPSHOT || name_is_no_round(w, db, e) != 0)
-			return -1;
-	}
-	if (fill_row(w, db, &d, e) < 0 || store_snapshot_insert(db, &w->row, e) < 0)
-		return -1;
-	w->inserted = true;
-	out->status = 202;
-	answer_header(out, "Location", "/v1/snapshots/%.*s", STR_ARG(w->row.id));
-	return report_snapshot(&out->body, &w->row, 0, e);
-}
-
-/* The id that an answer tells of: our own, or that of an answer repeated for
- * its idempotency key. */
-static struct str answered_id(const struct create_work *w, const struct answer *out)
-{
-	static const char front[] = "/v1/snapshots/";
-
-	if (w->row.id.p)
-		return w->row.id;
-	for (int i = 0; i < out->headers; i++)
-		if (strcmp(out->header[i].name, "Location") == 0)
-			return str_of(out->header[i].value + strlen(front));
-	return STR_NONE;
-}
-
-static void create_free(struct create_work *w)
-{
-	arena_release(&w->arena);
-	heap_free(w);
-}
-
-static void create_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
-{
-	struct create_work *w = (struct create_work *)work;
-	struct snapshots *sn = w->service->snapshots;
-	struct str id = STR_NONE;
-
-	if (committed && w->inserted)
-		jobs_build(sn, &w->row);
-	if (committed && w->wait_s > 0 && (out->status == 200 || out->status == 202))
-		id = answered_id(w, out);
-	if (id.p) {
-		*keep = true;
-		jobs_wait(sn, work->pending, true, id, out->status == 202 ? WAIT_CREATED : WAIT_TOLD, w->wait_s);
-	}
-	create_free(w);
+	return recipe_resolve(&m->recipe, &m->arena, d, &stats, e);
 }
 
 void snapshots_create(struct service *s, struct str dataset, struct str body, int wait_s,
                       const struct origin_key *origin, struct pending *p)
 {
-	struct create_work *w = heap_zalloc(1, sizeof *w);
+	struct making *m = making_new(sizeof *m, s, dataset, wait_s, origin, p);
+	struct recipe_post post;
 	struct err e = {0};
 
-	w->service = s;
-	w->wait_s = wait_s;
-	w->dataset = arena_str(&w->arena, dataset);
-	w->work.node.weight = WEIGHT_ALONE;
-	w->work.pending = p;
-	w->work.apply = apply_create;
-	w->work.settled = create_settled;
-	if (origin && origin->key.p) {
-		w->work.origin = *origin;
-		w->work.origin.key = arena_str(&w->arena, origin->key);
-	}
-	if (recipe_read_post(&w->arena, arena_str(&w->arena, body), &w->post, &e) == 0) {
-		writer_submit(s, &w->work);
+	if (recipe_read_post(&m->arena, arena_str(&m->arena, body), &post, &e) < 0) {
+		making_refuse(m, &e);
 		return;
 	}
-	pending_fail(p, &e);
-	create_free(w);
+	m->name = post.name;
+	m->posted = post.posted;
+	m->recipe = post.recipe;
+	m->close = close_recipe;
+	making_submit(m);
 }
 
 /* --- telling of them ---------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@ static void read_row(struct query *q, struct arena *a, struct snapshot_row *r)
 		.problem = arena_str(a, column_text(q, 10)),
 		.bytes = column_int(q, 11),
 		.created_at = column_int(q, 12),
+		.round = arena_str(a, column_text(q, 13)),
 	};
 }
 
@@ -84,6 +85,28 @@ int store_snapshot_in_state(struct store *s, struct arena *a, enum snapshot_stat
 	return read_rows(&q, a, PAGE_MAX, out, n, e);
 }
 
+int store_snapshot_of_round(struct store *s, struct arena *a, struct str round, struct str **out, uint32_t *n,
+                            struct err *e)
+{
+	struct buf found = BUF_INIT;
+	struct query q;
+	int rc;
+
+	query_open(&q, s, SQL_SNAPSHOT_OF_ROUND);
+	bind_text(&q, round);
+	while ((rc = query_step(&q, e)) == 1) {
+		struct str id = arena_str(a, column_text(&q, 0));
+
+		buf_add(&found, &id, sizeof id);
+	}
+	*n = (uint32_t)(found.n / sizeof **out);
+	*out = ARENA_ARRAY(a, struct str, *n);
+	if (*n > 0)
+		memcpy(*out, found.p, found.n);
+	buf_release(&found);
+	return rc;
+}
+
 int store_snapshot_users(struct store *s, struct str revision, int64_t *n, struct err *e)
 {
 	struct query q;
@@ -125,6 +148,7 @@ int store_snapshot_insert(struct store *s, const struct snapshot_row *row, struc
 	bind_text(&q, row->problem);
 	bind_int(&q, row->bytes);
 	bind_int(&q, row->created_at);
+	bind_text(&q, row->round);
 	return query_run(&q, e);
 }
 

@@ -7,12 +7,15 @@
 
 #define SCORE_IS "prompt=? AND response=? AND attribute=? AND judge=?"
 #define SNAPSHOT_COLUMNS \
-	"id, name, dataset, dataset_key, seq, state, posted, recipe, revision, result, problem, bytes, created_at"
+	"id, name, dataset, dataset_key, seq, state, posted, recipe, revision, result, problem, bytes, created_at," \
+	" round"
 
 #define ROUND_COLUMNS \
 	"key, id, name, dataset, dataset_key, state, mode, posted, spec, policy, reference, previous, per_prompt," \
 	" lease_us, min_characters, max_characters, seq, created_at"
 #define RESCORING_COLUMNS "number, seq, params, alpha, beta, result, created_at"
+
+#define ENGINE_COLUMNS "id, kind, url, model, max_in_flight"
 
 #define STATEMENTS(X) \
 	X(BEGIN, "BEGIN") \
@@ -131,8 +134,9 @@
 	  " WHERE dataset_key=? AND id>? AND state<>4 ORDER BY id LIMIT ?") \
 	X(SNAPSHOT_IN_STATE, "SELECT " SNAPSHOT_COLUMNS " FROM snapshot" \
 	  " WHERE state=? AND id>? ORDER BY id LIMIT ?") \
+	X(SNAPSHOT_OF_ROUND, "SELECT id FROM snapshot WHERE round=? AND state<>4 ORDER BY id") \
 	X(SNAPSHOT_USERS, "SELECT count(*) FROM snapshot WHERE revision=? AND state=1") \
-	X(SNAPSHOT_INSERT, "INSERT INTO snapshot(" SNAPSHOT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)") \
+	X(SNAPSHOT_INSERT, "INSERT INTO snapshot(" SNAPSHOT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)") \
 	X(SNAPSHOT_SETTLE, "UPDATE snapshot SET state=?, revision=coalesce(?, revision)," \
 	  " result=coalesce(?, result), problem=?, bytes=? WHERE id=?") \
 	\
@@ -195,6 +199,14 @@
 	X(RESCORING_INSERT, "INSERT INTO rescoring(round, " RESCORING_COLUMNS ") VALUES (?,?,?,?,?,?,?,?)") \
 	X(RESCORING_GET, "SELECT " RESCORING_COLUMNS " FROM rescoring WHERE round=? AND number=?") \
 	X(RESCORING_LIST, "SELECT " RESCORING_COLUMNS " FROM rescoring WHERE round=? AND number>? ORDER BY number") \
+	\
+	X(ENGINE_GET, "SELECT " ENGINE_COLUMNS " FROM engine WHERE id=?") \
+	X(ENGINE_LIST, "SELECT " ENGINE_COLUMNS " FROM engine WHERE id>? ORDER BY id LIMIT ?") \
+	X(ENGINE_PUT, "INSERT INTO engine VALUES (?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET kind=excluded.kind," \
+	  " url=excluded.url, model=excluded.model, max_in_flight=excluded.max_in_flight") \
+	X(ENGINE_DELETE, "DELETE FROM engine WHERE id=?") \
+	X(ROUND_UNSCORED, "SELECT id, prompt, token_ids FROM round_prompt WHERE round=? AND id>?" \
+	  " AND valid > iif(?, reference, policy) ORDER BY id LIMIT ?") \
 	\
 	X(ANSWER_GET, "SELECT request, status, location, body FROM answer WHERE key=?") \
 	X(ANSWER_PUT, "INSERT INTO answer(key, at, request, status, location, body) VALUES (?,?,?,?,?,?)" \
