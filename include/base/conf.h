@@ -27,7 +27,9 @@
 	X(spool_bytes, whole, "2147483648", 1048576, 1099511627776, "all waiting bodies together") \
 	X(batch_size, whole, "4096", 1, 65536, "examples of one batch at most") \
 	X(batch_bytes, whole, "268435456", 65536, 4294967296, "bytes of one batch at most") \
-	X(open_snapshots, whole, "64", 1, 65536, "snapshot files kept mapped")
+	X(open_snapshots, whole, "64", 1, 65536, "snapshot files kept mapped") \
+	X(engine_hosts, text, "127.0.0.1 localhost [::1]", 0, 0, "hosts that serving engines may have") \
+	X(engine_seconds, whole, "120", 1, 3600, "how long an engine may take for one answer")
 
 struct conf {
 #define text const char *

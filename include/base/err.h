@@ -22,6 +22,7 @@
 	X(UNKNOWN_ROUND, 404, "unknown-round", "No such round") \
 	X(UNKNOWN_LEASE, 404, "unknown-lease", "No such lease") \
 	X(UNKNOWN_RESCORING, 404, "unknown-rescoring", "No such rescoring") \
+	X(UNKNOWN_ENGINE, 404, "unknown-engine", "No such engine") \
 	X(METHOD, 405, "method-not-allowed", "The path does not take this method") \
 	X(CONFLICT, 409, "conflict", "The same id stands for something else") \
 	X(RANGE_FIXED, 409, "range-fixed", "The range of a scored attribute cannot change") \
