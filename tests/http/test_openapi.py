@@ -471,6 +471,28 @@ def test_rescorings(api, place):
     assert api.request("GET", r + "/rewards?rescoring=9").status == 404
 
 
+def test_publishing(api, place):
+    r, name = f"/v1/rounds/{place}-r", f"{place}-p"
+    assert api.request("POST", r + "/publish", {"name": f"{name}-later"}).status == 202
+    made = api.request("POST", r + "/publish?wait=60", {"name": name, "rescoring": 1, "view": {"augment": "both"}})
+    assert made.status == 201 and made.headers["location"] == f"/v1/snapshots/{name}"
+    assert made.json()["pairs"] == 3 and made.json()["lineage"][0]["origin"] == "on_policy"
+    again = api.request("POST", r + "/publish", {"name": name, "rescoring": 1, "view": {"augment": "both"}})
+    assert again.status == 200 and again.json()["revision"] == made.json()["revision"]
+    assert api.request("POST", r + "/publish", {"name": name, "rescoring": 2}).status == 409
+    assert api.request("GET", f"/v1/snapshots/{name}/batch").status == 200
+    replay = {"snapshot": f"{place}-s", "gamma": 0.5, "total": 4}
+    both = api.request("POST", r + "/publish?wait=60", {"rescoring": 1, "replay": replay}).json()
+    assert both["replay"]["generated"] == 2 and both["lineage"][1]["snapshot"] == f"{place}-s"
+    gone = api.request("POST", f"/v1/datasets/{place}/snapshots?wait=60", {"recipe": {}}).json()["id"]
+    assert api.request("DELETE", f"/v1/snapshots/{gone}").status == 204
+    assert api.request("POST", r + "/publish", {"replay": {"snapshot": gone, "gamma": 0.5}}).status == 410
+    assert api.request("POST", r + "/publish", {"rescoring": 9}).status == 422
+    assert api.request("POST", "/v1/rounds/nobody/publish", {}).status == 404
+    documents_refused(api, r + "/publish", {})
+    assert {name, f"{name}-later", both["id"]} <= set(api.request("GET", r).json()["snapshots"])
+
+
 def test_closed_rounds(api, place):
     r = f"/v1/rounds/{place}-r"
     assert api.request("POST", r + "/close").json()["state"] == "closed"

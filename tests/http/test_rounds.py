@@ -609,6 +609,11 @@ def test_a_closed_round(daemon):
             refused(daemon.post_rows(path(r, f"/{kind}{query}"), [row]), 409, "conflict")
     assert progress(daemon, r)[0] == (2, 1)
     assert create(daemon, dataset, previous=r)["previous"] == r
+    # Rescoring and publishing stay possible.
+    assert daemon.request("POST", path(r, "/rescore"), {}).status == 200
+    made = daemon.request("POST", path(r, "/publish?wait=60"), {})
+    assert made.status == 201 and show(daemon, r)["snapshots"] == [made.json()["id"]]
+    assert [x["rescoring"] for x in show(daemon, r)["rescorings"]] == [1]
 
 
 def test_a_prompt_that_is_deleted_leaves_its_rounds(daemon):
