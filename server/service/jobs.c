@@ -375,7 +375,7 @@ static void after_step(struct job *j)
 	if (j->stale)
 		begin_again(j, 0);
 	else if (j->outcome == BUILD_FAILED && passing(j))
-		begin_again(j, j->rebuild.p ? REST_US : NAP_US);
+		begin_again(j, j->rebuild.p && j->err.problem != P_DAMAGED ? REST_US : NAP_US);
 	else if (j->outcome == BUILD_MORE && !hopeless(j))
 		j->state = JOB_QUEUED;
 	else
