@@ -44,8 +44,10 @@ $(BUILD)/tests/%: tests/unit/%.c $(OBJ) $(wildcard tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests/unit -o $@ $< $(filter %.o,$(OBJ)) $(LDFLAGS) -lcmocka $(LIBS)
 
-.PHONY: units
+.PHONY: units power
 units: $(UNITS)
+include tests/power/power.mk
+power: $(BUILD)/tests/power
 
 -include $(OBJ:.o=.d) $(BUILD)/obj/main.d
 
@@ -68,7 +70,7 @@ install: all
 .PHONY: check
 check:
 	@tests/packages.sh
-	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory all units power
 	@$(PYTHON) tests/run.py --build $(BUILD)
 
 .PHONY: check-layers
