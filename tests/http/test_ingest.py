@@ -411,6 +411,17 @@ def test_only_the_first_hundred_errors_are_named(daemon, dataset):
     assert [e["row"] for e in problem["errors"]] == list(range(100)) and problem["errors_total"] == 250
 
 
+def test_a_row_behind_the_named_ones_still_counts(daemon, dataset):
+    post(daemon, dataset, [simple(1)])
+    conflicts = [{"id": "p1", "prompt": f"else {i}"} for i in range(150)]
+    unknown = {"id": "p1", "prompt": "question 1", "comparisons": [
+        {"judge": "j", "chosen": "nobody", "rejected": "p1-a"}]}
+    path = f"/v1/datasets/{dataset}/records"
+    assert daemon.post_rows(path, conflicts).status == 409
+    answer = daemon.post_rows(path, [*conflicts, unknown])
+    assert (answer.status, answer.json()["errors_total"]) == (422, 151)
+
+
 # --- idempotency keys ---------------------------------------------------------------
 
 
