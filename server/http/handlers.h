@@ -29,4 +29,7 @@ handler h_unscored, h_prompts_list, h_prompt_get, h_prompt_delete;
 handler h_snapshot_create, h_snapshots_list, h_snapshot_get, h_snapshot_delete;
 handler h_batch, h_export, h_snapshot_rows, h_snapshot_statistics;
 
+/* h_implicit.c */
+handler h_implicit_rewards;
+
 #endif

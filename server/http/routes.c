@@ -43,6 +43,8 @@ static const struct route routes[] = {
 	{"GET", S "/export", SCOPE_TRAIN, BODY_NONE, VIEW, h_export, NULL},
 	{"GET", S "/rows", SCOPE_READ, BODY_NONE, "offset length " VIEW, h_snapshot_rows, NULL},
 	{"GET", S "/statistics", SCOPE_READ, BODY_NONE, "", h_snapshot_statistics, NULL},
+
+	{"POST", "/v1/implicit-rewards", SCOPE_TRAIN, BODY_DOCUMENT, "", h_implicit_rewards, NULL},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };

@@ -391,6 +391,20 @@ def test_snapshots_that_are_still_built(api, daemon):
     raise AssertionError(f"never seen while building: {wanted - api.seen}")
 
 
+def test_implicit_rewards(api):
+    path = "/v1/implicit-rewards"
+    one = {"id": "a", "policy_logprob": -1, "reference_logprob": -2, "length": 5}
+    groups = [{"id": "g", "responses": [one, {**one, "id": "b", "length": 6}]}, {"responses": [one]},
+              {"responses": [one, {**one, "id": "c"}]}]
+    for alpha in ("auto", "grid", 0.5):
+        assert api.request("POST", path, {"alpha": alpha, "groups": groups}).status == 200
+    assert api.request("POST", path, b"{", {"Content-Type": "application/json"}).status == 400
+    assert api.request("POST", path, b"x", {"Content-Type": "text/plain"}).status == 415
+    assert api.request("POST", path, {"beta": 0, "groups": []}).status == 422
+    big = {"alpha": "a" * api.request("GET", "/v1/limits").json()["document_bytes"]}
+    assert api.request("POST", path, big).status == 413
+
+
 def test_every_documented_status_was_seen(api, spec):
     """Runs last: what the tests above met, against what is described."""
     described = {(op["operationId"], code) for op in operations(spec).values() for code in op["responses"]
