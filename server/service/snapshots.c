@@ -488,7 +488,8 @@ void snapshots_tick(struct service *s)
 
 void snapshots_drain(struct service *s)
 {
-	jobs_drain(s->snapshots);
+	if (s->snapshots)
+		jobs_drain(s->snapshots);
 }
 
 void snapshots_stop(struct service *s)
