@@ -107,15 +107,28 @@ static bool take(struct str *s, struct str front)
 	return true;
 }
 
+/* Whether an odd number of backslashes ends the first n bytes. */
+static bool escaped_at(const char *p, size_t n)
+{
+	size_t slashes = 0;
+
+	while (slashes < n && p[n - 1 - slashes] == '\\')
+		slashes++;
+	return slashes % 2 == 1;
+}
+
 /* Up to the quote that ends the string; escapes stay as they are. */
 static bool take_string(struct str *s, struct str *out)
 {
-	size_t n = 0;
+	const char *quote = s->p;
+	size_t n;
 
-	while (n < s->n && s->p[n] != '"')
-		n += s->p[n] == '\\' ? 2 : 1;
-	if (n >= s->n)
-		return false;
+	do {
+		quote = memchr(quote, '"', s->n - (size_t)(quote - s->p));
+		if (quote == NULL)
+			return false;
+		n = (size_t)(quote++ - s->p);
+	} while (escaped_at(s->p, n));
 	*out = (struct str){s->p, n};
 	s->p += n + 1;
 	s->n -= n + 1;
