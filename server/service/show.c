@@ -38,9 +38,10 @@ void show_close(struct show *x)
 	x->opened = NULL;
 }
 
-int show_put(struct show *x, struct service *s, uint64_t example, struct buf *b, struct err *e)
+int show_put(struct show *x, struct service *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e)
 {
-	if (view_put(&x->view, x->opened->snap, example, b, e) == 0)
+	if (view_put(&x->view, x->opened->snap, examples, n, end, b, e) == 0)
 		return 0;
 	if (e->problem == P_DAMAGED)
 		shelf_damaged(s, x->opened);

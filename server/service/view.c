@@ -2,7 +2,10 @@
 
 #include "base/hash.h"
 
-enum { EXAMPLE_BYTES = 640 }; /* keys, ids and numbers of one example, roughly */
+enum {
+	EXAMPLE_BYTES = 640, /* keys, ids and numbers of one example, roughly */
+	FETCH_BYTES = 512,
+};
 
 /* One example at work. Chosen and rejected are as they will stand: the twin of
  * the lower goal has already changed their places. */
@@ -351,24 +354,59 @@ static void choose_sides(struct example *x, bool rejected_goal)
 	x->twin = plain ? "plain" : swap ? "rejected_goal" : "chosen_goal";
 }
 
-int view_put(const struct view *v, struct snap *s, uint64_t i, struct buf *b, struct err *e)
+/* The pair, and which side stands where. */
+static int look_up(struct example *x, uint64_t i)
 {
-	struct example x = {.view = v, .snap = s, .b = b, .e = e};
 	bool rejected_goal;
 
-	if (snap_pair_at(s, view_pair(v, i, &rejected_goal), &x.pair, e) < 0)
+	if (snap_pair_at(x->snap, view_pair(x->view, i, &rejected_goal), &x->pair, x->e) < 0)
 		return -1;
-	choose_sides(&x, rejected_goal);
-	if (find_goal_place(&x) < 0)
+	choose_sides(x, rejected_goal);
+	return 0;
+}
+
+static int write_out(struct example *x)
+{
+	if (find_goal_place(x) < 0)
 		return -1;
-	switch (v->format) {
+	switch (x->view->format) {
 	case VIEW_LLAMAFACTORY:
-		return put_llamafactory(&x);
+		return put_llamafactory(x);
 	case VIEW_OPENRLHF:
-		return put_openrlhf(&x);
+		return put_openrlhf(x);
 	default:
-		return put_trl(&x);
+		return put_trl(x);
 	}
+}
+
+/* Asks for the first lines of a text; the processor sees a stream then and
+ * fetches the rest by itself. */
+static void fetch_ahead(struct str s)
+{
+	for (size_t at = 0; at < s.n && at < FETCH_BYTES; at += 64)
+		__builtin_prefetch(s.p + at);
+}
+
+int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e)
+{
+	struct example x[VIEW_AT_ONCE];
+
+	for (size_t i = 0; i < n; i++) {
+		x[i] = (struct example){.view = v, .snap = s, .b = b, .e = e};
+		if (look_up(&x[i], examples[i]) < 0)
+			return -1;
+		fetch_ahead(x[i].pair.prompt_id); /* its messages lie right behind it */
+		fetch_ahead(x[i].chosen->text);
+		fetch_ahead(x[i].rejected->text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (write_out(&x[i]) < 0)
+			return -1;
+		if (end)
+			put(b, &end, 1);
+	}
+	return 0;
 }
 
 size_t view_overhead(const struct view *v)

@@ -87,7 +87,7 @@ static void shows(const char *augment, const char *placement, const char *format
 	struct view v;
 
 	assert_int_equal(view_make(&v, &recipe, &q, VIEW_FORMATS, &e), 0);
-	if (view_put(&v, snap, example, &b, &e) < 0)
+	if (view_put(&v, snap, &example, 1, 0, &b, &e) < 0)
 		print_error("%s\n", e.detail);
 	buf_byte(&b, '\0');
 	assert_string_equal(b.p, want);
@@ -235,13 +235,14 @@ static void llamafactory_form(void **state)
 static void llamafactory_wants_turns(void **state)
 {
 	struct view_query q = {STR("none"), STR_NONE, STR("llamafactory")};
+	const uint64_t p4 = 4;
 	struct buf b = BUF_INIT;
 	struct err e = {0};
 	struct view v;
 
 	(void)state;
 	assert_int_equal(view_make(&v, &recipe, &q, VIEW_FORMATS, &e), 0);
-	assert_int_equal(view_put(&v, snap, 4, &b, &e), -1);
+	assert_int_equal(view_put(&v, snap, &p4, 1, 0, &b, &e), -1);
 	assert_int_equal(e.problem, P_VIEW);
 	assert_non_null(strstr(e.detail, "p4"));
 	buf_release(&b);
@@ -256,6 +257,29 @@ static void openrlhf_form(void **state)
 	      "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"good\\n\"}],"
 	      "\"rejected\":[{\"role\":\"system\",\"content\":\"Aim: 8.5/10\\n\\nBe brief.\"},"
 	      "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"\"}]}");
+}
+
+/* Several at once are the same as one by one. */
+static void many_at_once(void **state)
+{
+	static const struct view_query own;
+	const uint64_t example[VIEW_AT_ONCE] = {9, 0, 2, 3, 3, 8, 1, 4};
+	struct buf one_by_one = BUF_INIT, together = BUF_INIT;
+	struct err e = {0};
+	struct view v;
+
+	(void)state;
+	assert_int_equal(view_make(&v, &recipe, &own, VIEW_FORMATS, &e), 0);
+	for (int i = 0; i < VIEW_AT_ONCE; i++) {
+		assert_int_equal(view_put(&v, snap, &example[i], 1, 0, &one_by_one, &e), 0);
+		buf_byte(&one_by_one, '\n');
+	}
+	assert_int_equal(view_put(&v, snap, example, VIEW_AT_ONCE, '\n', &together, &e), 0);
+	assert_int_equal(one_by_one.n, together.n);
+	assert_memory_equal(one_by_one.p, together.p, together.n);
+	buf_release(&one_by_one);
+	buf_release(&together);
+	view_release(&v);
 }
 
 /* --- words and numbers ----------------------------------------------------------------------- */
@@ -335,6 +359,7 @@ int main(void)
 		cmocka_unit_test(llamafactory_form),
 		cmocka_unit_test(llamafactory_wants_turns),
 		cmocka_unit_test(openrlhf_form),
+		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(wrong_words),
 		cmocka_unit_test(the_recipe_s_own_view),
 		cmocka_unit_test(a_template_of_many_pieces),
