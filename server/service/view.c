@@ -1,4 +1,4 @@
-#include "view.h"
+#include "example.h"
 
 #include "base/hash.h"
 
@@ -7,38 +7,7 @@ enum {
 	FETCH_BYTES = 512,
 };
 
-/* One example at work. Chosen and rejected are as they will stand: the twin of
- * the lower goal has already changed their places. */
-struct example {
-	const struct view *view;
-	struct snap *snap;
-	struct snap_view pair;
-	const struct snap_response *chosen, *rejected;
-	const char *twin;
-	struct str goal; /* as it stands in the prompt; STR_NONE: none */
-	uint32_t goal_at; /* the message that the goal goes before; NEW_MESSAGE */
-	struct buf *b;
-	struct err *e;
-};
-#define NEW_MESSAGE UINT32_MAX
-
 /* --- pieces ------------------------------------------------------------------- */
-
-static inline void put(struct buf *b, const char *p, size_t n)
-{
-	char *to = b->cap - b->n >= n ? b->p + b->n : buf_room(b, n);
-
-	memcpy(to, p, n);
-	b->n += n;
-}
-
-#define put_lit(b, lit) put((b), "" lit, sizeof(lit) - 1)
-
-static inline void put_str(struct buf *b, struct str s)
-{
-	if (s.n > 0)
-		put(b, s.p, s.n);
-}
 
 static void put_or_null(struct buf *b, struct str s)
 {
@@ -48,8 +17,7 @@ static void put_or_null(struct buf *b, struct str s)
 		put_lit(b, "null");
 }
 
-/* The template's text with the goal in it. */
-static void put_goal(const struct example *x)
+void put_goal(const struct example *x)
 {
 	const struct view *v = x->view;
 	size_t from = 0;
@@ -62,7 +30,7 @@ static void put_goal(const struct example *x)
 	}
 }
 
-static int message_at(const struct example *x, uint32_t m, struct snap_message *out)
+int example_message(const struct example *x, uint32_t m, struct snap_message *out)
 {
 	return snap_message_at(x->snap, &x->pair, m, out, x->e);
 }
@@ -78,7 +46,7 @@ static int find_goal_place(struct example *x)
 	if (x->goal.p == NULL)
 		return 0;
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (m.role == role) {
 			x->goal_at = i;
@@ -88,8 +56,7 @@ static int find_goal_place(struct example *x)
 	return 0;
 }
 
-/* The text of message i, with the goal in front where it belongs. */
-static void put_content(const struct example *x, uint32_t i, const struct snap_message *m)
+void put_content(const struct example *x, uint32_t i, const struct snap_message *m)
 {
 	if (x->goal.p && i == x->goal_at) {
 		put_goal(x);
@@ -107,8 +74,7 @@ static void put_role(struct buf *b, struct str role)
 	put_lit(b, "\",\"content\":\"");
 }
 
-/* The messages, without the brackets. */
-static int put_messages(const struct example *x)
+int put_messages(const struct example *x)
 {
 	struct snap_message m;
 	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
@@ -119,7 +85,7 @@ static int put_messages(const struct example *x)
 		put_lit(x->b, "\"}");
 	}
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
 			put_lit(x->b, ",");
@@ -130,7 +96,7 @@ static int put_messages(const struct example *x)
 	return 0;
 }
 
-static void put_answer(struct buf *b, struct str text)
+void put_answer(struct buf *b, struct str text)
 {
 	put_lit(b, "{\"role\":\"assistant\",\"content\":\"");
 	put_str(b, text);
@@ -148,7 +114,7 @@ static int put_text_prompt(const struct example *x)
 	if (fresh)
 		put_goal(x);
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
 			put_lit(x->b, "\\n\\n");
@@ -229,103 +195,6 @@ static int put_trl(const struct example *x)
 		put_lit(b, ",\"ref_rejected_logps\":");
 		put_or_null(b, x->rejected->ref_logp);
 	}
-	put_lit(b, "}");
-	return 0;
-}
-
-/* --- other projects' forms ---------------------------------------------------------- */
-
-static int put_openrlhf(const struct example *x)
-{
-	struct buf *b = x->b;
-
-	for (int side = 0; side < 2; side++) {
-		if (side == 0)
-			put_lit(b, "{\"chosen\":[");
-		else
-			put_lit(b, "],\"rejected\":[");
-		if (put_messages(x) < 0)
-			return -1;
-		if (x->pair.messages > 0 || x->goal.p)
-			put_lit(b, ",");
-		put_answer(b, side == 0 ? x->chosen->text : x->rejected->text);
-	}
-	put_lit(b, "]}");
-	return 0;
-}
-
-static void put_turn(struct buf *b, bool human)
-{
-	if (human)
-		put_lit(b, "{\"from\":\"human\",\"value\":\"");
-	else
-		put_lit(b, "{\"from\":\"gpt\",\"value\":\"");
-}
-
-/* A system message at the front stands apart; then human and gpt take turns. */
-static int put_turns(const struct example *x, bool *has_system)
-{
-	struct snap_message m;
-	uint32_t turns = 0;
-
-	*has_system = false;
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
-			return -1;
-		if (i == 0 && m.role == ROLE_SYSTEM) {
-			*has_system = true;
-			continue;
-		}
-		if (m.role != (turns % 2 ? ROLE_ASSISTANT : ROLE_USER))
-			break;
-		if (turns++ > 0)
-			put_lit(x->b, ",");
-		put_turn(x->b, m.role == ROLE_USER);
-		put_content(x, i, &m);
-		put_lit(x->b, "\"}");
-	}
-	if (turns % 2 == 0 || turns + *has_system != x->pair.messages)
-		return err_at(x->e, P_VIEW, "?format", "the conversation of prompt %.*s does not take turns, ending with the user",
-		              STR_ARG(x->pair.prompt_id));
-	return 0;
-}
-
-static int put_system(const struct example *x, bool has_system)
-{
-	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
-	struct snap_message m;
-
-	if (!has_system && !fresh)
-		return 0;
-	put_lit(x->b, ",\"system\":\"");
-	if (fresh) {
-		put_goal(x);
-	} else {
-		if (message_at(x, 0, &m) < 0)
-			return -1;
-		put_content(x, 0, &m);
-	}
-	put_lit(x->b, "\"");
-	return 0;
-}
-
-static int put_llamafactory(const struct example *x)
-{
-	struct buf *b = x->b;
-	bool has_system;
-
-	put_lit(b, "{\"conversations\":[");
-	if (put_turns(x, &has_system) < 0)
-		return -1;
-	put_lit(b, "],\"chosen\":");
-	put_turn(b, false);
-	put_str(b, x->chosen->text);
-	put_lit(b, "\"},\"rejected\":");
-	put_turn(b, false);
-	put_str(b, x->rejected->text);
-	put_lit(b, "\"}");
-	if (put_system(x, has_system) < 0)
-		return -1;
 	put_lit(b, "}");
 	return 0;
 }

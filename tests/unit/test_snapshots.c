@@ -225,6 +225,31 @@ static void a_file_that_cannot_come_back(void **state)
 	client_close(&c);
 }
 
+/* Two datasets with the same facts share a file; what one loses the other keeps. */
+static void what_another_dataset_still_has(void **state)
+{
+	struct batch_query a = query("a"), b = query("b");
+	struct client c;
+	char path[SNAP_PATH_BYTES];
+
+	(void)state;
+	put_dataset("e");
+	post_prompts("d", 4);
+	post_prompts("e", 4);
+	make("a", "{}");
+	create_with(&c, "e", "{\"name\":\"b\",\"recipe\":{}}", 20, NULL);
+	assert_int_equal(c.a->status, 201);
+	client_close(&c);
+	strcpy(path, file_of("a"));
+	assert_string_equal(path, file_of("b"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(delete_prompt("p1"), 204); /* of d */
+	assert_int_equal(problem_of(&a), P_DAMAGED);
+	assert_int_equal(after_rebuild("a"), P_GONE);
+	assert_int_equal(problem_of(&b), P_DAMAGED);
+	assert_int_equal(after_rebuild("b"), P_NONE);
+}
+
 /* --- taking back ------------------------------------------------------------------------------------------------ */
 
 static void a_deleted_prompt_revokes_what_holds_it(void **state)
@@ -407,6 +432,7 @@ int main(void)
 		TEST(a_damaged_file_is_made_anew),
 		TEST(a_lost_file_is_made_anew),
 		TEST(a_file_that_cannot_come_back),
+		TEST(what_another_dataset_still_has),
 		TEST(a_deleted_prompt_revokes_what_holds_it),
 		TEST(a_deleted_dataset_revokes_its_snapshots),
 		TEST(files_are_shared_until_the_last),
