@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/metric.h"
 #include "handlers.h"
+#include "service/snapshots.h"
+#include "store/record.h"
 
 static const struct reply *say(struct request *r, struct answer *a, const char *type)
 {
@@ -67,6 +69,8 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "document_bytes", c->document_bytes);
 	put_limit(&a.body, "row_bytes", c->row_bytes);
 	put_limit(&a.body, "rows", c->rows);
+	put_limit(&a.body, "responses_per_prompt", RESPONSES_PER_PROMPT_MAX);
+	put_limit(&a.body, "pairs_per_prompt", PAIRS_PER_PROMPT_MAX);
 	put_limit(&a.body, "batch_size", c->batch_size);
 	put_limit(&a.body, "batch_bytes", c->batch_bytes);
 	put_limit(&a.body, "json_depth", JSON_DEPTH_MAX);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/heap.h"
+#include "service/snapshots.h"
 
 /* A page begins small and grows as long as its prompts are. */
 enum { PAGE_PROMPTS_FIRST = 64, PAGE_PROMPTS_MOST = 256, PAGE_BYTES_LOW = 2 << 20, PAGE_BYTES_HIGH = 16 << 20 };
@@ -138,6 +139,17 @@ static int rank_prompt(struct build *b, const struct read_prompt *prompt, struct
 	return ranks_add(&b->ranks, x, n, e);
 }
 
+static int check_pairs(const struct build *b, const struct read_prompt *prompt, struct err *e)
+{
+	unsigned long long n = prompt->responses, pairs = n * (n - (n > 0)) / 2;
+
+	if (b->recipe.pairing.strategy != PAIR_ALL || pairs <= PAIRS_PER_PROMPT_MAX)
+		return 0;
+	return err_at(e, P_INVALID, "/recipe/pairing/strategy",
+	              "the prompt %.*s has %llu responses: `all` could make %llu pairs of them, more than %d",
+	              STR_ARG(prompt->id), n, pairs, PAIRS_PER_PROMPT_MAX);
+}
+
 static int write_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, struct err *e)
 {
 	struct picked picked;
@@ -172,6 +184,8 @@ static int take_page(struct build *b, struct store *db, struct err *e)
 		arena_reset(&b->prompt);
 		if (!pick_in_scope(&b->recipe, &prompt[i]))
 			continue;
+		if (check_pairs(b, &prompt[i], e) < 0)
+			return -1;
 		if ((b->phase == PHASE_RANKING ? rank_prompt(b, &prompt[i], e) : write_prompt(b, db, &prompt[i], e)) < 0)
 			return -1;
 	}

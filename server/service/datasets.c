@@ -7,6 +7,7 @@
 #include "print.h"
 #include "store/record.h"
 
+#define RANGE_WIDTH_MAX 1e150 /* two of them multiplied are finite */
 enum { DELETE_ROWS = 2000 }; /* rows a commit, so that no reader waits long for a checkpoint */
 
 /* --- PUT ------------------------------------------------------------------------------ */
@@ -30,7 +31,12 @@ static int read_range(struct reading *r, const struct json *v, struct range *out
 {
 	if (fields_read(r, v, range_fields, FIELD_COUNT(range_fields), out, e) < 0)
 		return -1;
-	return out->min < out->max ? 0 : err_at(e, P_INVALID, "/max", "must be above min");
+	if (out->min >= out->max)
+		return err_at(e, P_INVALID, "/max", "must be above min");
+	/* Mapping onto a scale divides by the difference. */
+	if (out->max - out->min > RANGE_WIDTH_MAX)
+		return err_at(e, P_INVALID, "/max", "must be at most %g above min", RANGE_WIDTH_MAX);
+	return 0;
 }
 
 static int read_attributes(struct reading *r, const struct json *v, void *to, struct err *e)
