@@ -282,7 +282,7 @@ static void printed_recipes_read_back(void **state)
 {
 	static const char *const recipes[] = {
 		"{}",
-		"{\"split\":\"*\",\"holdout\":{\"fraction\":0.05,\"part\":\"eval\",\"seed\":9007199254740992},\"reference\":\"m/ref\"}",
+		"{\"split\":\"*\",\"holdout\":{\"fraction\":0.05,\"part\":\"eval\",\"seed\":9007199254740991},\"reference\":\"m/ref\"}",
 		"{\"filters\":{\"sources\":[\"a\"],\"min_reward\":2},\"pairing\":{\"min_margin\":0.1,\"strategy\":\"adjacent\"}}",
 		"{\"reward\":{\"attributes\":{\"verbosity\":-0.3,\"helpfulness\":0},\"across_judges\":\"median\"},"
 		"\"view\":{\"goal\":\"attributes\",\"augment\":\"none\",\"placement\":\"user\",\"format\":\"trl_text\"}}",
