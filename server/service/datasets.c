@@ -8,6 +8,7 @@
 #include "store/record.h"
 
 #define RANGE_WIDTH_MAX 1e150 /* two of them multiplied are finite */
+enum { ATTRIBUTES_MAX = 256 };  /* declared at once; each score looks through them */
 enum { DELETE_ROWS = 2000 }; /* rows a commit, so that no reader waits long for a checkpoint */
 
 /* --- PUT ------------------------------------------------------------------------------ */
@@ -47,6 +48,8 @@ static int read_attributes(struct reading *r, const struct json *v, void *to, st
 
 	if (want_type(v, JSON_OBJECT, e) < 0)
 		return -1;
+	if (json_size(v) > ATTRIBUTES_MAX)
+		return err_set(e, P_INVALID, "more than %d attributes", ATTRIBUTES_MAX);
 	a = ARENA_ARRAY(r->arena, struct attribute, json_size(v));
 	for (const struct json *m = json_first(v); m; m = json_next(m), n++) {
 		struct range range;

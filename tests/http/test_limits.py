@@ -44,6 +44,12 @@ def test_all_pairs_of_too_many(daemon):
     assert daemon.request("GET", "/healthz").status == 200
 
 
+def test_declared_attributes(daemon):
+    many = {"attributes": {f"a{i}": {"min": 0, "max": 1} for i in range(257)}}
+    r = daemon.request("PUT", "/v1/datasets/declared", json.dumps(many), {"Content-Type": "application/json"})
+    assert r.status == 422 and r.json()["pointer"] == "/attributes"
+
+
 def test_ranges_that_cannot_be_divided(daemon):
     wide = {"min": -1e308, "max": 1e308}
     for body, pointer in (({"goal_scale": wide}, "/goal_scale/max"),
