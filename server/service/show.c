@@ -41,11 +41,14 @@ void show_close(struct show *x)
 int show_put(struct show *x, struct service *s, const uint64_t *examples, size_t n, char end, struct buf *b,
              struct err *e)
 {
-	if (view_put(&x->view, x->opened->snap, examples, n, end, b, e) == 0)
-		return 0;
-	if (e->problem == P_DAMAGED)
+	int rc = view_put(&x->view, x->opened->snap, examples, n, end, b, e);
+
+	/* What was copied may have been zeros, and what was refused for them too. */
+	if (snap_damaged(x->opened->snap))
+		rc = err_set(e, P_DAMAGED, "the snapshot's file was cut short, or its medium failed");
+	if (rc < 0 && e->problem == P_DAMAGED)
 		shelf_damaged(s, x->opened);
-	return -1;
+	return rc;
 }
 
 size_t show_bytes(const struct show *x, uint64_t n)

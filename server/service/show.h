@@ -16,7 +16,8 @@ struct show {
 int show_open(struct show *x, struct service *s, struct str snapshot, const struct view_query *q, int formats,
               struct err *e);
 void show_close(struct show *x);
-/* view_put; a damaged file is sent to be made anew. */
+/* view_put; a damaged file is sent to be made anew, and what b got of it must
+ * not leave. */
 int show_put(struct show *x, struct service *s, const uint64_t *examples, size_t n, char end, struct buf *b,
              struct err *e);
 /* Bytes to expect of n examples. */

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -549,6 +550,47 @@ def test_damaged_files_are_rebuilt(files):
         assert served(d, made) == body, cut
         with open(path, "rb") as f:
             assert f.read() == content
+
+
+def read_until(over, d, made, body, pages):
+    """Exports and batches in turn: whole and right, refused with 503, or broken off; how many were whole."""
+    whole = 0
+    while not over.is_set():
+        try:
+            answer = export(d, made["id"])
+        except (http.client.HTTPException, ConnectionError):  # it broke on a bad page
+            continue
+        assert (answer.status == 200 and answer.body == body) or answer.status == 503, answer
+        whole += answer.status == 200
+        for offset, page in pages.items():
+            answer = batch(d, made["id"], shuffle="false", offset=offset, batch_size=64, tail="short")
+            assert (answer.status == 200 and answer.body == page) or answer.status == 503, answer
+    return whole
+
+
+def test_files_cut_short_while_they_are_read(files):
+    d, _, made, path = files
+    with open(path, "rb") as f:
+        content = f.read()
+    body = served(d, made)
+    pages = {offset: batch(d, made["id"], shuffle="false", offset=offset, batch_size=64, tail="short").body
+             for offset in range(0, made["examples"], 64)}
+    pid = d.pid
+    for cut in (8192, 0, len(content) // 2, len(content) - 8, 8192 + 1234):
+        over = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(read_until, over, d, made, body, pages) for _ in range(4)]
+            try:
+                time.sleep(0.2)
+                os.truncate(path, cut)
+                time.sleep(0.3)
+                assert served(d, made) == body, cut
+            finally:
+                over.set()
+            assert sum(r.result() for r in readers) > 0
+        with open(path, "rb") as f:
+            assert f.read() == content, cut
+    assert d.running() and d.pid == pid  # the same process all along
 
 
 def test_a_missing_file_is_rebuilt(files):
