@@ -8,6 +8,9 @@ VERSION  := 1.0.0
 SANITIZE ?=
 PREFIX   ?= /usr/local
 
+# One short line a file; `make V=1` shows the commands.
+say = $(if $(V),,@echo '  $(1)  $(2)' &&)
+
 # Everything in parallel, unless the caller said how.
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
@@ -29,23 +32,25 @@ UNITS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_
 all: $(BUILD)/prefd
 
 $(BUILD)/prefd: $(BUILD)/obj/main.o $(OBJ)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
 
 # The mathematics gives the same bits everywhere: no contraction, no fast-math.
 $(BUILD)/obj/align/%.o: EXTRA = -ffp-contract=off -fno-fast-math
 $(BUILD)/obj/%.o: server/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
 
 # One object holds the embedded files: schema, OpenAPI, dashboard.
 include schema/embed.mk
 
 $(BUILD)/tests/%: tests/unit/%.c $(OBJ) $(wildcard tests/unit/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests/unit -o $@ $< $(filter %.o,$(OBJ)) $(LDFLAGS) -lcmocka $(LIBS)
+	$(call say,TEST,$<) $(CC) $(ALL_CFLAGS) -Itests/unit -o $@ $< $(filter %.o,$(OBJ)) $(LDFLAGS) -lcmocka $(LIBS)
 
-.PHONY: units
+.PHONY: units power
 units: $(UNITS)
+include tests/power/power.mk
+power: $(BUILD)/tests/power
 
 -include $(OBJ:.o=.d) $(BUILD)/obj/main.d
 
@@ -68,7 +73,7 @@ install: all
 .PHONY: check
 check:
 	@tests/packages.sh
-	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory all units power
 	@$(PYTHON) tests/run.py --build $(BUILD)
 
 .PHONY: check-layers

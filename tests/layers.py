@@ -58,7 +58,7 @@ LIBC = set("""
     string.h strings.h threads.h time.h unistd.h dirent.h malloc.h
     arpa/inet.h netinet/in.h netinet/tcp.h
     sys/file.h sys/ioctl.h sys/mman.h sys/random.h sys/resource.h sys/socket.h sys/stat.h sys/statvfs.h
-    sys/time.h sys/types.h sys/uio.h sys/un.h sys/wait.h linux/tcp.h
+    sys/syscall.h sys/time.h sys/types.h sys/uio.h sys/un.h sys/wait.h linux/tcp.h
 """.split())
 
 # What the mathematics must not know: clocks, I/O, threads, settings.

@@ -25,11 +25,8 @@
 #define LOGPROB_MAX 0.001
 
 double implicit_reward(double beta, double policy_logprob, double reference_logprob);
-
-static inline double implicit_regular(double reward, double alpha, double length)
-{
-	return reward - alpha * length;
-}
+/* r − α·|y|. Not inline: only this room is compiled without contraction. */
+double implicit_regular(double reward, double alpha, double length);
 
 /* --- validity ------------------------------------------------------------------ */
 

@@ -15,7 +15,8 @@
 #include "base/str.h"
 
 enum strategy {
-	PAIR_BEST_RANDOM, /* the best with one drawn among those that make a pair with it */
+	PAIR_BEST_RANDOM, /* the best with one drawn among those that make a pair with it, by
+	                     SHA-256("prefd-draw-1\n" seed "\n" prompt id) */
 	PAIR_BEST_WORST,  /* first with last */
 	PAIR_BEST_REST,   /* first with each lower one */
 	PAIR_ADJACENT,    /* neighbours in the list of distinct rewards, the first of each */

@@ -22,6 +22,7 @@
 	X(body_bytes, whole, "67108864", 4096, 1073741824, "a body at most, unpacked") \
 	X(document_bytes, whole, "33554432", 4096, 1073741824, "a document (recipe, ...) at most") \
 	X(documents_bytes, whole, "134217728", 4096, 17179869184, "all documents in memory together") \
+	X(answers_bytes, whole, "536870912", 1048576, 1099511627776, "all answers on their way to slow readers together") \
 	X(row_bytes, whole, "8388608", 1024, 67108864, "one row at most") \
 	X(rows, whole, "1000000", 1, 100000000, "rows of one body at most") \
 	X(spool_bytes, whole, "2147483648", 1048576, 1099511627776, "all waiting bodies together") \

@@ -35,7 +35,7 @@ struct ingest_options {
 	bool on_error_continue;
 	enum on_conflict on_conflict;
 	struct str idempotency_key; /* STR_NONE: none */
-	struct str target;          /* "POST /v1/…?…", goes into the key's hash */
+	struct str target;          /* "POST /v1/…", goes into the key's hash */
 };
 
 struct ingest;

@@ -25,7 +25,7 @@ const struct conf *service_conf(const struct service *s);
 int service_ready(struct service *s, struct err *e);
 
 /* Where a write comes from: the idempotency key (STR_NONE: none), and the
- * hash of method, target and unpacked body that it stands for. */
+ * hash of method, path and unpacked body that it stands for. */
 struct origin_key {
 	struct str key;
 	uint8_t hash[32];

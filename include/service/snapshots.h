@@ -9,6 +9,10 @@
 #include "base/zip.h"
 #include "service/service.h"
 
+/* `all` makes n(n - 1)/2 pairs of n responses: at most so many for one prompt,
+ * else the snapshot fails with P_INVALID. */
+enum { PAIRS_PER_PROMPT_MAX = 1 << 20 };
+
 /* POST /v1/datasets/{dataset}/snapshots. wait_s 0 answers 202 at once; else
  * 201 when ready within that time (0 … 60), the problem when failed, 202 else. */
 void snapshots_create(struct service *s, struct str dataset, struct str body, int wait_s,

@@ -4,8 +4,14 @@
  * block is checked against its XXH3 the first time it is touched, and every
  * offset where it is used, so a damaged or hostile file gives P_DAMAGED and
  * never a wrong byte. All reading calls may run on many threads at once.
- * The file may be unlinked or replaced while it is open, but not shortened in
- * place, which nothing here ever does. */
+ * The file may be unlinked or replaced while it is open. Where it is cut short
+ * in place, or its medium fails, reading goes on with zeros: every call here
+ * gives P_DAMAGED from then on, but a text that was handed out before may turn
+ * to zeros under its reader. So whoever has copied texts asks snap_damaged
+ * before they leave. A byte that is overwritten in place after the first touch
+ * of its block is not noticed.
+ * The first file that is opened takes SIGBUS over; from elsewhere it ends the
+ * process as ever. */
 #ifndef PREFD_SNAP_READ_H
 #define PREFD_SNAP_READ_H
 
@@ -18,9 +24,12 @@
 struct snap;
 
 /* P_UNKNOWN_SNAPSHOT: there is no file; P_DAMAGED: it is not what it should
- * be (revision: 64 hex digits, compared with the header's). */
+ * be (revision: 64 hex digits, compared with the header's); P_UNAVAILABLE: too
+ * many are open (65536). */
 int snap_open(struct snap **s, const char *dir, struct str revision, struct err *e);
 void snap_close(struct snap *s);
+/* Whether anything read up to now may have been zeros instead of the file's bytes. */
+bool snap_damaged(const struct snap *s);
 /* Checks every block and every record. For `prefd check`. */
 int snap_verify(struct snap *s, struct err *e);
 

@@ -67,6 +67,12 @@ struct read_prompt {
 	uint32_t votes;
 };
 
+/* Calls between these two see one moment, and each saves its own transaction
+ * (a third of the cost of a store_text). Keep it to milliseconds: a long one holds up
+ * the checkpoint. They do not nest. */
+int store_read_begin(struct store *s, struct err *e);
+void store_read_end(struct store *s);
+
 /* P_UNKNOWN_PROMPT. seq: SEQ_LATEST or a number that a snapshot pinned. */
 int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, struct str id, int64_t seq,
                      unsigned what, struct read_prompt *out, struct err *e);

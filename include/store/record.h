@@ -8,6 +8,8 @@
 #include "store/dataset.h"
 #include "store/row.h"
 
+enum { RESPONSES_PER_PROMPT_MAX = 4096 };
+
 enum on_conflict { CONFLICT_REFUSE, CONFLICT_KEEP, CONFLICT_REPLACE };
 
 struct counts {
@@ -23,7 +25,9 @@ struct counts {
  * P_UNKNOWN_DATASET; P_UNKNOWN_ID: a response that is not there, or two of
  * different prompts compared; P_CONFLICT: same id, other content (never under
  * CONFLICT_KEEP; under CONFLICT_REPLACE only for a response of another
- * prompt); P_INVALID: a value outside the attribute's declared range. */
+ * prompt). What CONFLICT_KEEP keeps takes no scores of the text that came.
+ * P_INVALID: a value outside the attribute's declared range, or more
+ * responses than a prompt may have. */
 int store_put(struct store *s, struct str dataset, const struct row *r, enum on_conflict policy,
               int64_t now_us, struct counts *counts, struct err *e);
 

@@ -12,6 +12,11 @@ double implicit_reward(double beta, double policy_logprob, double reference_logp
 	return beta * (policy - reference) + 0.0; /* -0 becomes 0 */
 }
 
+double implicit_regular(double reward, double alpha, double length)
+{
+	return reward - alpha * length;
+}
+
 /* --- validity ------------------------------------------------------------------ */
 
 const char *implicit_drop_word(enum implicit_drop d)

@@ -155,7 +155,7 @@ static void best_random(struct maker *m, bool *fell)
 		*fell |= v == SMALL_MARGIN;
 	}
 	if (n > 0)
-		emit(m, m->kept[0], fits[draw(m, n)], false);
+		emit(m, m->kept[0], fits[n > 1 ? draw(m, n) : 0], false);
 }
 
 static void best_worst(struct maker *m, bool *fell)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "decimal.h"
 #include "swar.h"
 
 /* --- strings ------------------------------------------------------------ */
@@ -85,17 +86,20 @@ static size_t print_decimal(bool minus, uint64_t m, int places, char *out)
 static size_t print_short(double v, char *out)
 {
 	static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+	int most = sizeof power / sizeof *power - 1;
 	double size = fabs(v);
 
 	/* Outside, %.15g prints an exponent. */
 	if (size < 1e-4 || size >= 1e15)
 		return 0;
-	for (int k = 0; k < (int)(sizeof power / sizeof *power); k++) {
-		double scaled = size * power[k] + 0.5;
-		uint64_t m = (uint64_t)scaled;
+	while (size * power[most] + 0.5 >= 1e15)
+		most--;
+	/* What fits no decimal of the most places fits none of fewer. */
+	if ((double)(uint64_t)(size * power[most] + 0.5) / power[most] != size)
+		return 0;
+	for (int k = 0; k <= most; k++) {
+		uint64_t m = (uint64_t)(size * power[k] + 0.5);
 
-		if (scaled >= 1e15)
-			return 0;
 		if ((double)m / power[k] == size)
 			return print_decimal(v < 0, m, k, out);
 	}
@@ -113,6 +117,8 @@ size_t json_print_number(double v, char out[JSON_NUMBER_MAX_BYTES])
 		return 1;
 	}
 	n = print_short(v, out);
+	if (n == 0)
+		n = decimal_print(v, out);
 	for (; n == 0 && digits <= 17; digits++) {
 		int length = snprintf(out, JSON_NUMBER_MAX_BYTES, "%.*g", digits, v);
 

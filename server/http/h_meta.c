@@ -6,6 +6,8 @@
 #include "base/metric.h"
 #include "handlers.h"
 #include "service/rounds.h"
+#include "service/snapshots.h"
+#include "store/record.h"
 
 static const struct reply *say(struct request *r, struct answer *a, const char *type)
 {
@@ -68,6 +70,8 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "document_bytes", c->document_bytes);
 	put_limit(&a.body, "row_bytes", c->row_bytes);
 	put_limit(&a.body, "rows", c->rows);
+	put_limit(&a.body, "responses_per_prompt", RESPONSES_PER_PROMPT_MAX);
+	put_limit(&a.body, "pairs_per_prompt", PAIRS_PER_PROMPT_MAX);
 	put_limit(&a.body, "batch_size", c->batch_size);
 	put_limit(&a.body, "batch_bytes", c->batch_bytes);
 	put_limit(&a.body, "json_depth", JSON_DEPTH_MAX);
@@ -76,7 +80,7 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "list_length", LIST_MAX_LENGTH);
 	put_limit(&a.body, "rows_length", ROWS_MAX_LENGTH);
 	put_limit(&a.body, "wait_seconds", WAIT_MAX_SECONDS);
-	put_limit(&a.body, "responses_per_prompt", ROUND_RESPONSES_MAX);
+	put_limit(&a.body, "samples_per_prompt", ROUND_RESPONSES_MAX);
 	put_limit(&a.body, "lease_prompts", LEASE_PROMPTS_MAX);
 	put_limit(&a.body, "lease_seconds", LEASE_SECONDS_MAX);
 	put_limit(&a.body, "suspend_seconds", c->suspend_seconds);

@@ -35,5 +35,7 @@ handler h_round_publish;
 handler h_lease_take, h_lease_renew, h_lease_end;
 int rows_samples(struct request *r, struct ingest_options *o, struct err *e);
 int rows_logprobs(struct request *r, struct ingest_options *o, struct err *e);
+/* h_implicit.c */
+handler h_implicit_rewards;
 
 #endif

@@ -193,6 +193,7 @@ int httpd_start(struct httpd **out, struct service *s, struct loop *loop, struct
 	h->conf = service_conf(s);
 	h->listen_fd = -1;
 	atomic_init(&h->documents_left, h->conf->documents_bytes);
+	atomic_init(&h->answers_left, h->conf->answers_bytes);
 	waiting_init(&h->waiting, (int)h->conf->suspended_requests);
 	reaper_init(&h->reaper, (int)h->conf->header_seconds, (int)h->conf->idle_seconds);
 	dashboard_policy(h->page_policy, sizeof h->page_policy);

@@ -19,6 +19,7 @@ struct httpd {
 	struct reaper reaper;
 	struct waiting waiting;
 	_Atomic int64_t documents_left; /* bytes that documents may still take */
+	_Atomic int64_t answers_left;   /* bytes that answers may still take */
 	_Atomic int active;             /* requests that are not done */
 	_Atomic bool draining;          /* answers close their connections */
 	_Atomic int64_t library_second; /* of the last line that the library logged */

@@ -10,7 +10,7 @@
 #include "base/zip.h"
 #include "request.h"
 
-enum { PACK_FROM_BYTES = 1024, RETRY_DEFAULT_SECONDS = 1, STREAM_BLOCK_BYTES = 64 * 1024 };
+enum { PACK_FROM_BYTES = 1024, BUDGET_FROM_BYTES = 4096, RETRY_DEFAULT_SECONDS = 1, STREAM_BLOCK_BYTES = 64 * 1024 };
 
 struct reply {
 	bool ok;
@@ -141,12 +141,34 @@ static void pack(struct request *r, struct answer *a)
 	answer_header(a, "Content-Encoding", "%s", coding_name(coding));
 }
 
+/* An answer stays in memory until its reader has taken it. All of them share a
+ * budget; beyond it a large one is not sent, and its bytes go at once. */
+static void take_budget(struct request *r, struct answer *a)
+{
+	int64_t n = (int64_t)a->body.cap;
+	struct err e;
+
+	if (n < BUDGET_FROM_BYTES)
+		return;
+	if (atomic_fetch_sub(&r->h->answers_left, n) >= n) {
+		r->answer_bytes = n;
+		return;
+	}
+	atomic_fetch_add(&r->h->answers_left, n);
+	err_set(&e, P_UNAVAILABLE, "answers that wait for slow readers take all of the %lld bytes they may have",
+	        (long long)r->h->conf->answers_bytes);
+	answer_problem(a, &e);
+	a->headers = 0;
+	settle(r, a);
+}
+
 const struct reply *reply_packed(struct request *r, struct answer *a)
 {
 	struct MHD_Response *m;
 	const struct reply *reply;
 
 	settle(r, a);
+	take_budget(r, a);
 	if (a->body.n > 0) {
 		m = MHD_create_response_from_buffer_with_free_callback(a->body.n, a->body.p, heap_free);
 		if (m)

@@ -46,6 +46,7 @@ void request_free(struct request *r)
 	if (r->pending)
 		pending_unref(r->pending);
 	arena_release(&r->arena);
+	atomic_fetch_add(&h->answers_left, r->answer_bytes);
 	heap_free(r);
 	atomic_fetch_sub(&h->active, 1);
 }
@@ -167,7 +168,7 @@ int request_idempotency_key(const struct request *r, struct str *key, struct err
 
 struct str request_line(struct request *r)
 {
-	return arena_printf(&r->arena, "%.*s %.*s", STR_ARG(r->method), STR_ARG(r->target.whole));
+	return arena_printf(&r->arena, "%.*s %.*s", STR_ARG(r->method), STR_ARG(r->target.path));
 }
 
 int request_origin(struct request *r, struct origin_key *o, struct err *e)
@@ -178,7 +179,7 @@ int request_origin(struct request *r, struct origin_key *o, struct err *e)
 		return -1;
 	sha256_init(&h);
 	sha256_field(&h, r->method);
-	sha256_field(&h, r->target.whole);
+	sha256_field(&h, r->target.path);
 	sha256_field(&h, buf_view(&r->body.text));
 	sha256_end(&h, o->hash);
 	return 0;

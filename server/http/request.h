@@ -42,6 +42,7 @@ struct request {
 	struct pending *pending;
 	struct waiter waiter;
 	int status; /* of the answer, for the log */
+	int64_t answer_bytes; /* of the common budget, until the answer is sent */
 };
 
 /* raw: the request target; copied. */
@@ -57,9 +58,9 @@ void request_refuse(struct request *r, const struct err *e);
 struct str request_header(const struct request *r, const char *name);
 /* P_INVALID unless 1 to 128 printable ASCII bytes; absent: STR_NONE. */
 int request_idempotency_key(const struct request *r, struct str *key, struct err *e);
-/* "POST /v1/…?…" */
+/* "POST /v1/…", without the query: a retry may wait longer. */
 struct str request_line(struct request *r);
-/* The key with the hash of method, target and unpacked body. */
+/* The key with the hash of method, path and unpacked body. */
 int request_origin(struct request *r, struct origin_key *o, struct err *e);
 /* True when Accept ranks application/x-ndjson over JSON. Pure. */
 bool accepts_ndjson(struct str accept);

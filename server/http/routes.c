@@ -57,6 +57,7 @@ static const struct route routes[] = {
 	{"DELETE", R "/leases/{lease}", SCOPE_TRAIN, BODY_NONE, "", h_lease_end, NULL},
 	{"POST", R "/responses", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_samples},
 	{"POST", R "/logprobs", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_logprobs},
+	{"POST", "/v1/implicit-rewards", SCOPE_TRAIN, BODY_DOCUMENT, "", h_implicit_rewards, NULL},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };

@@ -9,6 +9,12 @@
 #include "pick.h"
 #include "store/round.h"
 
+/* A page ends at its limit of rows or, however long those are, soon after this
+ * many bytes; it is read in small steps, so that no more is held than is shown. */
+enum { PAGE_BYTES_MAX = 8 << 20, PAGE_STEP_ROWS = 8 };
+/* A prompt is shown whole; one with more than this is not shown at all. */
+enum { PROMPT_CHARACTERS_MAX = 64 << 20 };
+
 /* What every call here begins and ends with. */
 struct browsing {
 	struct service *service;
@@ -87,25 +93,41 @@ static void print_prompt_head(struct buf *b, const struct read_prompt *p)
 	buf_str(b, p->metadata.p ? p->metadata : STR("null"));
 }
 
+/* One step of a page of prompts; n rows came, `last` is the cursor behind them. */
+static int print_prompts(struct browsing *w, struct str after, struct str split, uint32_t limit,
+                         uint32_t *n, struct str *last, struct err *e)
+{
+	struct read_prompt *p;
+
+	if (store_prompt_page(w->db, &w->arena, &w->dataset, after, split, limit, SEQ_LATEST, READ_MESSAGES, &p, n, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < *n; i++) {
+		json_put_comma(w->b);
+		print_prompt_head(w->b, &p[i]);
+		print_count_member(w->b, "responses", p[i].responses);
+		buf_byte(w->b, '}');
+		*last = p[i].id;
+	}
+	return 0;
+}
+
 int browse_prompts(struct service *s, struct str dataset, struct str after, struct str split,
                    uint32_t limit, struct answer *out, struct err *e)
 {
 	struct browsing w;
-	struct read_prompt *p;
-	uint32_t n;
+	uint32_t n, step;
 
-	if (browse_begin(&w, s, dataset, out, e) < 0 ||
-	    store_prompt_page(w.db, &w.arena, &w.dataset, after, split, limit, SEQ_LATEST, READ_MESSAGES, &p, &n, e) < 0)
+	if (browse_begin(&w, s, dataset, out, e) < 0)
 		return browse_end(&w, -1);
 	buf_lit(w.b, "{\"prompts\":[");
-	for (uint32_t i = 0; i < n; i++) {
-		json_put_comma(w.b);
-		print_prompt_head(w.b, &p[i]);
-		print_count_member(w.b, "responses", p[i].responses);
-		buf_byte(w.b, '}');
-	}
+	do {
+		step = limit < PAGE_STEP_ROWS ? limit : PAGE_STEP_ROWS;
+		if (print_prompts(&w, after, split, step, &n, &after, e) < 0)
+			return browse_end(&w, -1);
+		limit -= n;
+	} while (n == step && limit > 0 && w.b->n < PAGE_BYTES_MAX);
 	buf_byte(w.b, ']');
-	print_next(w.b, n == limit, n ? p[n - 1].id : STR_NONE);
+	print_next(w.b, n == step, after);
 	return browse_end(&w, 0);
 }
 
@@ -208,6 +230,23 @@ static int default_rewards(struct browsing *w, const struct read_prompt *p, doub
 	return 0;
 }
 
+/* By the narrow rows, before any text is read. */
+static int check_size(struct browsing *w, struct str prompt, struct err *e)
+{
+	struct read_prompt p;
+	uint64_t characters;
+
+	if (store_prompt_get(w->db, &w->arena, &w->dataset, prompt, SEQ_LATEST, 0, &p, e) < 0)
+		return -1;
+	characters = p.characters;
+	for (uint32_t i = 0; i < p.responses; i++)
+		characters += p.response[i].characters;
+	if (characters <= PROMPT_CHARACTERS_MAX)
+		return 0;
+	return err_set(e, P_TOO_LARGE, "the prompt and its %u responses hold %llu characters; %d can be shown at once",
+	               p.responses, (unsigned long long)characters, PROMPT_CHARACTERS_MAX);
+}
+
 int browse_prompt(struct service *s, struct str dataset, struct str prompt, bool ledger,
                   struct answer *out, struct err *e)
 {
@@ -217,7 +256,7 @@ int browse_prompt(struct service *s, struct str dataset, struct str prompt, bool
 	struct read_prompt p;
 	double **reward;
 
-	if (browse_begin(&w, s, dataset, out, e) < 0 ||
+	if (browse_begin(&w, s, dataset, out, e) < 0 || check_size(&w, prompt, e) < 0 ||
 	    store_prompt_get(w.db, &w.arena, &w.dataset, prompt, SEQ_LATEST, what, &p, e) < 0)
 		return browse_end(&w, -1);
 	reward = ARENA_ARRAY(&w.arena, double *, p.responses);
@@ -281,35 +320,58 @@ static int unscored_from(struct browsing *w, const struct unscored_query *q, str
 	return parse_cursor(q->after, u, e);
 }
 
+static void print_unscored(struct buf *b, const struct unscored_row *row)
+{
+	json_put_comma(b);
+	buf_byte(b, '{');
+	print_member(b, "id", row->response_id);
+	print_member(b, "text", row->text);
+	print_member(b, "model", row->model);
+	json_put_key(b, "prompt");
+	buf_byte(b, '{');
+	print_member(b, "id", row->prompt_id);
+	json_put_key(b, "messages");
+	buf_str(b, row->messages);
+	buf_lit(b, "}}");
+}
+
+/* One step of a page; the query's cursor moves on. */
+static int print_queue(struct browsing *w, struct unscored *u, bool *more, struct err *e)
+{
+	struct unscored_row *row;
+	int64_t cursor[2];
+	uint32_t n, limit = u->limit;
+
+	u->limit = limit < PAGE_STEP_ROWS ? limit : PAGE_STEP_ROWS;
+	if (store_unscored(w->db, &w->arena, &w->dataset, u, &row, &n, more, cursor, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < n; i++)
+		print_unscored(w->b, &row[i]);
+	u->after_prompt = cursor[0];
+	u->after_response = cursor[1];
+	u->limit = limit - n;
+	return n > 0;
+}
+
 int browse_unscored(struct service *s, struct str dataset, const struct unscored_query *q,
                     struct answer *out, struct err *e)
 {
 	struct browsing w;
 	struct unscored u;
-	struct unscored_row *row;
-	int64_t cursor[2];
-	uint32_t n;
 	bool more;
+	int rc;
 
-	if (browse_begin(&w, s, dataset, out, e) < 0 || unscored_from(&w, q, &u, e) < 0 ||
-	    store_unscored(w.db, &w.arena, &w.dataset, &u, &row, &n, &more, cursor, e) < 0)
+	if (browse_begin(&w, s, dataset, out, e) < 0 || unscored_from(&w, q, &u, e) < 0)
 		return browse_end(&w, -1);
 	buf_lit(w.b, "{\"responses\":[");
-	for (uint32_t i = 0; i < n; i++) {
-		json_put_comma(w.b);
-		buf_byte(w.b, '{');
-		print_member(w.b, "id", row[i].response_id);
-		print_member(w.b, "text", row[i].text);
-		print_member(w.b, "model", row[i].model);
-		json_put_key(w.b, "prompt");
-		buf_byte(w.b, '{');
-		print_member(w.b, "id", row[i].prompt_id);
-		json_put_key(w.b, "messages");
-		buf_str(w.b, row[i].messages);
-		buf_lit(w.b, "}}");
-	}
+	do {
+		rc = print_queue(&w, &u, &more, e);
+		if (rc < 0)
+			return browse_end(&w, -1);
+		/* A step that found nothing has looked far enough for one call. */
+	} while (rc > 0 && more && u.limit > 0 && w.b->n < PAGE_BYTES_MAX);
 	buf_byte(w.b, ']');
-	print_next(w.b, more, arena_printf(&w.arena, "%lld.%lld", (long long)cursor[0], (long long)cursor[1]));
+	print_next(w.b, more, arena_printf(&w.arena, "%lld.%lld", (long long)u.after_prompt, (long long)u.after_response));
 	return browse_end(&w, 0);
 }
 

@@ -108,15 +108,28 @@ static bool take(struct str *s, struct str front)
 	return true;
 }
 
+/* Whether an odd number of backslashes ends the first n bytes. */
+static bool escaped_at(const char *p, size_t n)
+{
+	size_t slashes = 0;
+
+	while (slashes < n && p[n - 1 - slashes] == '\\')
+		slashes++;
+	return slashes % 2 == 1;
+}
+
 /* Up to the quote that ends the string; escapes stay as they are. */
 static bool take_string(struct str *s, struct str *out)
 {
-	size_t n = 0;
+	const char *quote = s->p;
+	size_t n;
 
-	while (n < s->n && s->p[n] != '"')
-		n += s->p[n] == '\\' ? 2 : 1;
-	if (n >= s->n)
-		return false;
+	do {
+		quote = memchr(quote, '"', s->n - (size_t)(quote - s->p));
+		if (quote == NULL)
+			return false;
+		n = (size_t)(quote++ - s->p);
+	} while (escaped_at(s->p, n));
 	*out = (struct str){s->p, n};
 	s->p += n + 1;
 	s->n -= n + 1;
@@ -247,35 +260,47 @@ static int put_answers(struct compiler *c, struct store *db, const struct read_p
 
 /* --- pairs ---------------------------------------------------------------------------- */
 
-static void hash_or_null(struct sha256 *h, struct str s)
+/* As sha256_field, but gathered: the hash takes one long piece faster than
+ * many short ones. */
+static void field(struct buf *b, struct str s)
 {
-	sha256_field(h, s.p ? s : STR("null"));
+	uint64_t n = s.n; /* little-endian, as everything here: see snap/layout.h */
+
+	buf_add(b, &n, sizeof n);
+	buf_str(b, s);
 }
 
-static void hash_bytes(struct sha256 *h, const uint8_t hash[SHA256_BYTES])
+static void field_or_null(struct buf *b, struct str s)
 {
-	sha256_field(h, (struct str){(const char *)hash, SHA256_BYTES});
+	field(b, s.p ? s : STR("null"));
+}
+
+static struct str bytes(const uint8_t hash[SHA256_BYTES])
+{
+	return (struct str){(const char *)hash, SHA256_BYTES};
 }
 
 void compile_pair(struct compiler *c, const struct compiled_pair *p)
 {
 	const struct snap_response *w = p->chosen, *l = p->rejected;
-	struct sha256 *h = c->hash;
+	struct buf *b = &c->scratch;
 
-	sha256_field(h, p->prompt);
-	hash_bytes(h, p->messages_hash);
-	sha256_field(h, w->id);
-	sha256_field(h, l->id);
-	hash_bytes(h, p->chosen_text_hash);
-	hash_bytes(h, p->rejected_text_hash);
-	hash_or_null(h, w->score);
-	hash_or_null(h, l->score);
-	hash_or_null(h, p->pair->plain ? STR_NONE : w->goal);
-	hash_or_null(h, p->pair->plain ? STR_NONE : l->goal);
-	hash_or_null(h, w->ref_logp);
-	hash_or_null(h, l->ref_logp);
-	sha256_field(h, origin_name(p->pair->origin));
-	sha256_field(h, p->lineage);
+	buf_clear(b);
+	field(b, p->prompt);
+	field(b, bytes(p->messages_hash));
+	field(b, w->id);
+	field(b, l->id);
+	field(b, bytes(p->chosen_text_hash));
+	field(b, bytes(p->rejected_text_hash));
+	field_or_null(b, w->score);
+	field_or_null(b, l->score);
+	field_or_null(b, p->pair->plain ? STR_NONE : w->goal);
+	field_or_null(b, p->pair->plain ? STR_NONE : l->goal);
+	field_or_null(b, w->ref_logp);
+	field_or_null(b, l->ref_logp);
+	field(b, origin_name(p->pair->origin));
+	field(b, p->lineage);
+	sha256_add(c->hash, b->p, b->n);
 	c->found.pairs++;
 	c->found.plain += (uint64_t)p->pair->plain;
 }

@@ -7,6 +7,8 @@
 #include "print.h"
 #include "store/record.h"
 
+#define RANGE_WIDTH_MAX 1e150 /* two of them multiplied are finite */
+enum { ATTRIBUTES_MAX = 256 };  /* declared at once; each score looks through them */
 enum { DELETE_ROWS = 2000 }; /* rows a commit, so that no reader waits long for a checkpoint */
 
 /* --- PUT ------------------------------------------------------------------------------ */
@@ -30,7 +32,12 @@ static int read_range(struct reading *r, const struct json *v, struct range *out
 {
 	if (fields_read(r, v, range_fields, FIELD_COUNT(range_fields), out, e) < 0)
 		return -1;
-	return out->min < out->max ? 0 : err_at(e, P_INVALID, "/max", "must be above min");
+	if (out->min >= out->max)
+		return err_at(e, P_INVALID, "/max", "must be above min");
+	/* Mapping onto a scale divides by the difference. */
+	if (out->max - out->min > RANGE_WIDTH_MAX)
+		return err_at(e, P_INVALID, "/max", "must be at most %g above min", RANGE_WIDTH_MAX);
+	return 0;
 }
 
 static int read_attributes(struct reading *r, const struct json *v, void *to, struct err *e)
@@ -41,6 +48,8 @@ static int read_attributes(struct reading *r, const struct json *v, void *to, st
 
 	if (want_type(v, JSON_OBJECT, e) < 0)
 		return -1;
+	if (json_size(v) > ATTRIBUTES_MAX)
+		return err_set(e, P_INVALID, "more than %d attributes", ATTRIBUTES_MAX);
 	a = ARENA_ARRAY(r->arena, struct attribute, json_size(v));
 	for (const struct json *m = json_first(v); m; m = json_next(m), n++) {
 		struct range range;

@@ -34,9 +34,8 @@ int export_next(struct export *x, struct buf *out, struct err *e)
 	size_t until = out->n + PIECE_BYTES;
 
 	while (x->next < x->show.examples && out->n < until) {
-		if (show_put(&x->show, x->service, x->next, out, e) < 0)
+		if (show_put(&x->show, x->service, &x->next, 1, '\n', out, e) < 0)
 			return -1;
-		buf_byte(out, '\n');
 		x->next++;
 	}
 	return x->next < x->show.examples;

@@ -6,7 +6,7 @@
 
 enum { ID_BYTES_MAX = 128, NAME_BYTES_MAX = 256 };
 #define COUNT_MAX 2147483647.0
-#define SEED_MAX 9007199254740992.0 /* 2^53: exact in every JSON reader */
+#define SEED_MAX 9007199254740991.0 /* 2^53 - 1: beyond it a reader of JSON may round */
 
 int want_type(const struct json *v, enum json_type type, struct err *e)
 {

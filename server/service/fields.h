@@ -39,7 +39,7 @@ field_fn read_name;   /* struct str: 1-256 bytes without control characters */
 field_fn read_text;   /* struct str: any string, also "" */
 field_fn read_number; /* double, finite */
 field_fn read_count;  /* int64_t: a whole number, 0 … 2^31-1 */
-field_fn read_seed;   /* uint64_t: a whole number, 0 … 2^53 */
+field_fn read_seed;   /* uint64_t: a whole number, 0 … 2^53 − 1 */
 field_fn read_time;   /* int64_t: RFC 3339, microseconds since 1970 */
 field_fn read_bool;   /* bool */
 

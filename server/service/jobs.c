@@ -1,52 +1,13 @@
 /* jobs.c - builds, step by step. */
-#include "jobs.h"
-
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "inside.h"
+#include "job.h"
 #include "report.h"
 
-enum {
-	JOBS_RUNNING_MAX = 2,
-	STEP_US = 40 * 1000,
-	REST_US = 5 * 1000 * 1000,    /* before what failed is tried again */
-	NAP_US = 500 * 1000,          /* while a deletion goes on */
-	NAPS_MAX = 120,
-	REPLAY_ASKS_MAX = 3,          /* for the file of a replay */
-};
-
-enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_BUILT, JOB_SETTLING, JOB_RESTING, JOB_OVER };
-
-/* A snapshot that wants the job's file. */
-struct wanted {
-	struct wanted *next;
-	struct str id;
-	struct recipe recipe;
-};
-
-struct job {
-	struct job *next;
-	struct snapshots *sn;
-	struct arena arena;
-	struct snapshot_row row;  /* the one that began it: dataset, number, recipe */
-	struct str same;          /* what makes another the same: its recipe, build form */
-	struct wanted *wanted;
-	struct str rebuild;       /* the revision to be made anew; STR_NONE: a first build */
-	enum job_state state, then; /* then: what follows RESTING */
-	int64_t rest_until_us;    /* of clock_steady_us */
-	int naps, asks;
-	bool stale;               /* something it may have read was deleted */
-	_Atomic int permille;     /* of its progress */
-	/* whose they are: see jobs.h */
-	struct build *build;
-	enum build_state outcome;
-	struct err err;           /* of BUILD_FAILED */
-	bool again;               /* settling found that it must begin again */
-};
+enum { JOBS_RUNNING_MAX = 2, STEP_US = 40 * 1000 };
 
 /* --- the list; the mutex is held --------------------------------------------------------- */
 
@@ -111,182 +72,19 @@ static struct job *rebuild_job(struct snapshots *sn, struct str revision)
 	return NULL;
 }
 
-/* --- settling: on the writer's thread -------------------------------------------------------- */
-
-struct settle_work {
-	struct work work;
-	struct job *job;
-};
-
-static int settle_one(struct store *db, const struct job *j, const struct wanted *w, struct err *e)
-{
-	const struct build_result *x = j->build ? build_result(j->build) : NULL;
-	struct snapshot_row row = {.id = w->id, .state = SNAPSHOT_READY};
-	struct buf text = BUF_INIT;
-	struct err why = j->err;
-	int rc = 0;
-
-	if (j->outcome != BUILD_FAILED)
-		rc = report_verdict(&x->found, &w->recipe, &why);
-	if (j->outcome == BUILD_FAILED || rc < 0) {
-		row.state = SNAPSHOT_FAILED;
-		report_problem(&text, &why);
-		row.problem = buf_view(&text);
-	} else {
-		report_result(&text, x, &w->recipe);
-		row.result = buf_view(&text);
-		row.revision = str_of(x->revision);
-		row.bytes = (int64_t)x->bytes;
-	}
-	rc = store_snapshot_settle(db, &row, e); /* 0: revoked or deleted meanwhile */
-	buf_release(&text);
-	return rc < 0 ? -1 : 0;
-}
-
-/* The file came out differently: its facts are no longer there. */
-static int revoke_revision(struct store *db, struct str revision, struct err *e)
-{
-	struct snapshot_row *row, changed;
-	struct buf text = BUF_INIT, after = BUF_INIT;
-	struct err why;
-	uint32_t n = 1;
-	int rc = 0;
-
-	err_set(&why, P_GONE, "its file was lost, and what it was made of is no longer there");
-	report_problem(&text, &why);
-	while (rc == 0 && n > 0) {
-		struct arena a = {0};
-
-		rc = store_snapshot_in_state(db, &a, SNAPSHOT_READY, after.n > 0 ? buf_view(&after) : STR_NONE, &row, &n, e);
-		for (uint32_t i = 0; rc == 0 && i < n; i++) {
-			buf_clear(&after);
-			buf_str(&after, row[i].id);
-			changed = row[i];
-			changed.state = SNAPSHOT_REVOKED;
-			changed.problem = buf_view(&text);
-			if (str_eq(row[i].revision, revision) && store_snapshot_settle(db, &changed, e) < 0)
-				rc = -1;
-		}
-		arena_release(&a);
-	}
-	buf_release(&after);
-	buf_release(&text);
-	return rc;
-}
-
-static bool file_there(const struct job *j)
-{
-	char path[SNAP_PATH_BYTES];
-
-	snap_path(j->sn->service->snap_dir, str_of(build_result(j->build)->revision), path);
-	return access(path, R_OK) == 0;
-}
-
-/* What was deleted since must not come back through the file of the replay. */
-static int replay_revoked(const struct job *j, struct store *db, bool *revoked, struct err *e)
-{
-	const struct recipe *r = j->wanted ? &j->wanted->recipe : NULL;
-	struct snapshot_row row = {.state = SNAPSHOT_READY};
-	struct arena a = {0};
-	int rc = 0;
-
-	if (j->outcome == BUILD_DONE && r && r->has_replay)
-		rc = store_snapshot_get(db, &a, r->made_from.snapshot, &row, e);
-	*revoked = row.state == SNAPSHOT_REVOKED;
-	arena_release(&a);
-	return rc;
-}
-
-static int apply_settle(struct work *work, struct store *db, struct answer *out, struct err *e)
-{
-	struct job *j = ((struct settle_work *)work)->job;
-	bool revoked;
-
-	(void)out;
-	if (replay_revoked(j, db, &revoked, e) < 0)
-		return -1;
-	pthread_mutex_lock(&j->sn->mutex);
-	j->again = j->stale || revoked;
-	pthread_mutex_unlock(&j->sn->mutex);
-	/* A deletion may have swept the file away before a row stood for it. */
-	if (j->again || (j->outcome == BUILD_DONE && !j->rebuild.p && !file_there(j))) {
-		j->again = true;
-		return 0;
-	}
-	if (j->rebuild.p)
-		return revoke_revision(db, j->rebuild, e);
-	for (const struct wanted *w = j->wanted; w; w = w->next)
-		if (settle_one(db, j, w, e) < 0)
-			return -1;
-	return 0;
-}
-
-static void run_jobs(void *ctx);
-
-static void rest(struct job *j, int64_t us, enum job_state then)
+void job_rest(struct job *j, int64_t us, enum job_state then)
 {
 	j->state = us > 0 ? JOB_RESTING : then;
 	j->then = then;
 	j->rest_until_us = clock_steady_us() + us;
 }
 
-static void begin_again(struct job *j, int64_t rest_us)
+void job_begin_again(struct job *j, int64_t rest_us)
 {
 	build_free(j->build);
 	j->build = NULL;
 	j->stale = false;
-	rest(j, rest_us, JOB_QUEUED);
-}
-
-/* Files that no ready row stands for go; so do the mappings of revoked ones. */
-static void clean_up(struct job *j)
-{
-	struct service *s = j->sn->service;
-	struct err e = {0};
-	struct store *db;
-
-	if (j->rebuild.p && reader_get(s, &db, &e) == 0) {
-		shelf_recheck(s, db, &e);
-		reader_put(s, db);
-		snapshots_drop_file(s, j->rebuild);
-	}
-	if (j->outcome == BUILD_DONE)
-		snapshots_drop_file(s, str_of(build_result(j->build)->revision));
-}
-
-static void settled(struct work *work, bool committed, const struct answer *out, bool *keep)
-{
-	struct job *j = ((struct settle_work *)work)->job;
-	struct snapshots *sn = j->sn;
-
-	(void)keep;
-	if (!committed)
-		log_warn("jobs", "outcome not stored snapshot=%.*s detail=\"%s\"", STR_ARG(j->row.id), out->err.detail);
-	else if (!j->again)
-		clean_up(j);
-	pthread_mutex_lock(&sn->mutex);
-	if (!committed)
-		rest(j, REST_US, JOB_BUILT);
-	else if (j->again)
-		begin_again(j, 0);
-	else
-		j->state = JOB_OVER;
-	sn->settling--;
-	pthread_cond_broadcast(&sn->settled);
-	if (!sn->stopping) /* under the lock: once it is free, sn may be gone */
-		loop_call(sn->service->loop, run_jobs, sn);
-	pthread_mutex_unlock(&sn->mutex);
-	heap_free(work);
-}
-
-static void settle(struct job *j)
-{
-	struct settle_work *w = heap_zalloc(1, sizeof *w);
-
-	w->job = j;
-	w->work.apply = apply_settle;
-	w->work.settled = settled;
-	writer_submit(j->sn->service, &w->work);
+	job_rest(j, rest_us, JOB_QUEUED);
 }
 
 /* --- replay: on the pool ------------------------------------------------------------------------ */
@@ -334,8 +132,10 @@ static void step(void *ctx)
 		j->build = build_new(&spec);
 	j->err = (struct err){.problem = P_NONE};
 	j->outcome = BUILD_FAILED;
-	if (reader_get(s, &db, &j->err) < 0)
+	if (reader_get(s, &db, &j->err) < 0) {
+		j->err.problem = P_UNAVAILABLE; /* no connection now, perhaps later */
 		return;
+	}
 	j->outcome = build_step(j->build, db, STEP_US, &j->err);
 	if (j->outcome == BUILD_FAILED && j->err.problem == P_DAMAGED && ask_for_replay(j, db, &why) < 0)
 		j->err = why;
@@ -363,7 +163,7 @@ static bool passing(struct job *j)
 		return true;
 	if (j->rebuild.p)
 		return j->err.problem != P_UNKNOWN_DATASET && j->err.problem != P_UNKNOWN_SNAPSHOT;
-	return (j->err.problem == P_GONE || j->err.problem == P_UNAVAILABLE) && j->naps++ < NAPS_MAX;
+	return (j->err.problem == P_GONE || j->err.problem == P_UNAVAILABLE || j->err.problem == P_STORAGE_FULL) && j->naps++ < NAPS_MAX;
 }
 
 /* What follows a step. The mutex is held. */
@@ -373,9 +173,9 @@ static void after_step(struct job *j)
 		log_warn("jobs", "build failed snapshot=%.*s problem=%s detail=\"%s\"", STR_ARG(j->row.id),
 		         problem_slug(j->err.problem), j->err.detail);
 	if (j->stale)
-		begin_again(j, 0);
+		job_begin_again(j, 0);
 	else if (j->outcome == BUILD_FAILED && passing(j))
-		begin_again(j, j->rebuild.p && j->err.problem != P_DAMAGED ? REST_US : NAP_US);
+		job_begin_again(j, j->rebuild.p ? REST_US : NAP_US);
 	else if (j->outcome == BUILD_MORE && !hopeless(j))
 		j->state = JOB_QUEUED;
 	else
@@ -396,7 +196,7 @@ static void stepped(void *ctx)
 	sn->running--;
 	after_step(j);
 	pthread_mutex_unlock(&sn->mutex);
-	run_jobs(sn);
+	jobs_run(sn);
 }
 
 /* --- the loop's round ---------------------------------------------------------------------------- */
@@ -441,14 +241,14 @@ static bool run_job(struct snapshots *sn, bool *over)
 	if (state == JOB_RUNNING)
 		loop_work(sn->service->loop, step, stepped, j);
 	else if (state == JOB_SETTLING)
-		settle(j);
+		job_settle(j);
 	else
 		job_free(j);
 	*over = *over || state == JOB_OVER;
 	return true;
 }
 
-static void run_jobs(void *ctx)
+void jobs_run(void *ctx)
 {
 	struct snapshots *sn = ctx;
 	bool over = false;
@@ -476,7 +276,7 @@ static void add_job(struct snapshots *sn, struct job *j)
 	pthread_mutex_lock(&sn->mutex);
 	append(sn, j);
 	if (!sn->stopping)
-		loop_call(sn->service->loop, run_jobs, sn);
+		loop_call(sn->service->loop, jobs_run, sn);
 	pthread_mutex_unlock(&sn->mutex);
 }
 
@@ -517,7 +317,7 @@ void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const ch
 	if (!there)
 		append(sn, j);
 	if (!there && !sn->stopping)
-		loop_call(sn->service->loop, run_jobs, sn);
+		loop_call(sn->service->loop, jobs_run, sn);
 	pthread_mutex_unlock(&sn->mutex);
 	if (there) {
 		job_free(j);
@@ -561,7 +361,7 @@ void jobs_stale(struct snapshots *sn, struct str dataset)
 
 void jobs_tick(struct snapshots *sn)
 {
-	run_jobs(sn);
+	jobs_run(sn);
 	waiters_run(sn, false);
 }
 

@@ -67,9 +67,11 @@ void jobs_free(struct snapshots *sn);
 /* Loop's thread: answers those that are flagged or late; all: everybody. */
 void waiters_run(struct snapshots *sn, bool all);
 
-/* --- snapshots.c ------------------------------------------------------------------ */
+/* --- takeback.c ------------------------------------------------------------------ */
 
 /* Writer, after a commit: the revision's file goes unless a ready row has it. */
 void snapshots_drop_file(struct service *s, struct str revision);
+/* All files that no ready row has. */
+void snapshots_sweep_dir(struct service *s, struct store *db);
 
 #endif

@@ -25,16 +25,6 @@ static int answer_existing(struct making *m, const struct snapshot_row *row, con
 	return report_snapshot(&out->body, row, jobs_progress(m->service->snapshots, row->id), e);
 }
 
-/* Snapshots and rounds share their ids. 0, or -1. */
-static int name_is_no_round(struct making *m, struct store *db, struct err *e)
-{
-	struct round_row round;
-
-	if (store_round_get(db, &m->arena, m->name, &round, e) == 0)
-		return err_at(e, P_CONFLICT, "/name", "%.*s is a round", STR_ARG(m->name));
-	return e->problem == P_UNKNOWN_ROUND ? 0 : -1;
-}
-
 static int fill_row(struct making *m, struct store *db, const struct dataset *d, struct err *e)
 {
 	char id[2 * ID_RANDOM_BYTES + 1];
@@ -72,7 +62,7 @@ static int apply(struct work *work, struct store *db, struct answer *out, struct
 	if (m->name.p) {
 		if (store_snapshot_get(db, &m->arena, m->name, &there, e) == 0)
 			return answer_existing(m, &there, &d, out, e);
-		if (e->problem != P_UNKNOWN_SNAPSHOT || name_is_no_round(m, db, e) != 0)
+		if (e->problem != P_UNKNOWN_SNAPSHOT)
 			return -1;
 	}
 	if (fill_row(m, db, &d, e) < 0 || store_snapshot_insert(db, &m->row, e) < 0)

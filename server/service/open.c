@@ -269,16 +269,21 @@ static void forget_revision(struct shelf *sh, struct str revision)
 	sh->forgotten++;
 	for (o = sh->newest; o; o = older) {
 		older = o->older;
-		if (str_eq(o->row.revision, revision))
-			take_out(sh, o);
+		if (!str_eq(o->row.revision, revision))
+			continue;
+		atomic_store(&o->reported, true);
+		take_out(sh, o);
 	}
 	pthread_mutex_unlock(&sh->mutex);
 }
 
 void shelf_damaged(struct service *s, struct opened *o)
 {
+	/* A late reader of what another one reported: its file may be anew already. */
+	if (atomic_exchange(&o->reported, true))
+		return;
 	/* First the job, so that nobody opens the same file once more. */
-	jobs_rebuild(s->snapshots, &o->row, "a block of it does not have its sum");
+	jobs_rebuild(s->snapshots, &o->row, "it was cut short, or a block of it does not have its sum");
 	forget_revision(s->snapshots->shelf, o->row.revision);
 }
 

@@ -21,6 +21,7 @@ struct opened {
 	/* open.c's own */
 	struct arena arena;
 	_Atomic int refs;
+	_Atomic bool reported;        /* its file is damaged, and that was told */
 	uint64_t hash;
 	struct opened *next;          /* in its bucket */
 	struct opened *newer, *older; /* by last use */

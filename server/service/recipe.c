@@ -7,11 +7,10 @@
 
 #include "fields.h"
 #include "template.h"
+#include "words.h"
 
-enum { RECIPE_FORMATS = VIEW_TRL_TEXT + 1 }; /* the formats behind it are for export */
 /* Keys at the end of their tables that only a resolved recipe has. */
 enum { RESOLVED_REWARD = 2, RESOLVED_RECIPE = 3 };
-static const char *const part_words[] = {"train", "eval"};
 #define WEIGHT_MAX 1e9
 
 /* What is being read: the resolved form has a few keys more. */
@@ -29,118 +28,18 @@ static struct rules *rules_of(struct reading *r)
 	return (struct rules *)(uintptr_t)r->rules;
 }
 
-/* --- words -------------------------------------------------------------------- */
+/* --- words, numbers and lists --------------------------------------------------------- */
 
-static int read_word(const struct json *v, const char *const *words, int n, int *to, struct err *e)
-{
-	char list[120] = "";
-
-	if (want_type(v, JSON_STRING, e) < 0)
-		return -1;
-	*to = word_among(json_string(v), words, n);
-	if (*to >= 0)
-		return 0;
-	for (int i = 0; i < n; i++) {
-		strcat(list, i ? ", " : "");
-		strcat(list, words[i]);
-	}
-	return err_set(e, P_INVALID, "is none of %s", list);
-}
-
-#define WORD_READER(name, type, words, n)                                                              \
-	static int name(struct reading *r, const struct json *v, void *to, struct err *e)               \
-	{                                                                                               \
-		int word;                                                                               \
-                                                                                                        \
-		(void)r;                                                                                \
-		if (read_word(v, words, n, &word, e) < 0)                                               \
-			return -1;                                                                      \
-		*(type *)to = (type)word;                                                               \
-		return 0;                                                                               \
-	}
-WORD_READER(read_augment, enum augment, augment_words, AUGMENT_COUNT)
-WORD_READER(read_goal_word, enum goal_kind, goal_words, GOAL_COUNT)
-WORD_READER(read_placement, enum placement, placement_words, PLACEMENT_COUNT)
-WORD_READER(read_format, enum view_format, format_words, RECIPE_FORMATS)
-WORD_READER(read_across, enum across, across_words, ACROSS_COUNT)
-WORD_READER(read_strategy, enum strategy, strategy_words, STRATEGY_COUNT)
-WORD_READER(read_part, bool, part_words, 2)
-
-static int read_goal(struct reading *r, const struct json *v, void *to, struct err *e)
+static int read_own_goal(struct reading *r, const struct json *v, void *to, struct err *e)
 {
 	rules_of(r)->goal_named = true;
-	return read_goal_word(r, v, to, e);
-}
-
-/* --- numbers ------------------------------------------------------------------ */
-
-static int read_fraction(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	if (read_number(r, v, to, e) < 0)
-		return -1;
-	if (*(double *)to < 0 || *(double *)to > 1)
-		return err_set(e, P_INVALID, "must lie between 0 and 1");
-	return 0;
-}
-
-static int read_min_margin(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	if (read_number(r, v, to, e) < 0)
-		return -1;
-	return *(double *)to >= 0 ? 0 : err_set(e, P_INVALID, "must not be negative");
-}
-
-static int read_min_responses(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	int64_t n;
-
-	if (read_count(r, v, &n, e) < 0)
-		return -1;
-	*(uint32_t *)to = (uint32_t)n;
-	return n >= 1 ? 0 : err_set(e, P_INVALID, "must be at least 1");
-}
-
-static int read_rescale(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	bool all;
-
-	if (read_bool(r, v, &all, e) < 0)
-		return -1;
-	*(enum rescale *)to = all ? RESCALE_ALL : RESCALE_NONE;
-	return 0;
+	return read_goal(r, v, to, e);
 }
 
 static int read_min_reward(struct reading *r, const struct json *v, void *to, struct err *e)
 {
 	rules_of(r)->recipe->has_min_reward = true;
 	return read_number(r, v, to, e);
-}
-
-/* --- lists -------------------------------------------------------------------- */
-
-/* In the order given, so that a pointer still finds the place. */
-static int read_names(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	struct names *names = to;
-	size_t i = 0;
-
-	if (want_type(v, JSON_ARRAY, e) < 0)
-		return -1;
-	names->at = ARENA_ARRAY(r->arena, struct str, json_size(v));
-	names->n = json_size(v);
-	for (const struct json *m = json_first(v); m; m = json_next(m), i++)
-		if (read_text(r, m, &names->at[i], e) < 0)
-			return err_under(e, "/%zu", i);
-	return 0;
-}
-
-/* A set: sorted, each once. */
-static int read_set(struct reading *r, const struct json *v, void *to, struct err *e)
-{
-	if (read_names(r, v, to, e) < 0)
-		return -1;
-	names_sort(to);
-	return 0;
 }
 
 /* A list of what may pass: an empty one would let nothing pass. */
@@ -293,7 +192,7 @@ static const struct field filter_fields[] = {
 };
 static const struct field view_fields[] = {
 	{"augment", read_augment, AT(augment), false},
-	{"goal", read_goal, AT(goal), false},
+	{"goal", read_own_goal, AT(goal), false},
 	{"placement", read_placement, AT(placement), false},
 	{"template", read_text, AT(template), false},
 	{"format", read_format, AT(format), false},

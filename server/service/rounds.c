@@ -53,18 +53,13 @@ static int answer_existing(struct create_work *w, struct store *db, const struct
 static int name_free(struct create_work *w, struct store *db, const struct dataset *d, struct answer *out,
                      struct err *e)
 {
-	struct snapshot_row snapshot;
 	struct round_row there;
 
 	if (!w->spec.name.p)
 		return 1;
 	if (store_round_get(db, &w->arena, w->spec.name, &there, e) == 0)
 		return answer_existing(w, db, &there, d, out, e);
-	if (e->problem != P_UNKNOWN_ROUND)
-		return -1;
-	if (store_snapshot_get(db, &w->arena, w->spec.name, &snapshot, e) == 0)
-		return err_at(e, P_CONFLICT, "/name", "%.*s is a snapshot", STR_ARG(w->spec.name));
-	return e->problem == P_UNKNOWN_SNAPSHOT ? 1 : -1;
+	return e->problem == P_UNKNOWN_ROUND ? 1 : -1;
 }
 
 /* The ids that the document names. */

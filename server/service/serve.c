@@ -147,18 +147,18 @@ static int put_examples(struct batch *b, struct buf *body, struct err *e)
 
 	order_init(&order, b->show.opened->row.revision, str_of(augment_words[b->show.view.augment]), q->seed, q->epoch,
 	           b->show.examples, q->shuffle);
-	for (uint64_t i = 0; i < b->share.count; i++) {
-		uint64_t example = order_at(&order, share_position(&b->share, i));
+	for (uint64_t i = 0, n; i < b->share.count; i += n) {
+		uint64_t example[VIEW_AT_ONCE];
 
-		if (i > 0 && !q->ndjson)
-			buf_byte(body, ',');
-		if (show_put(&b->show, b->service, example, body, e) < 0)
+		for (n = 0; n < VIEW_AT_ONCE && i + n < b->share.count; n++)
+			example[n] = order_at(&order, share_position(&b->share, i + n));
+		if (show_put(&b->show, b->service, example, n, q->ndjson ? '\n' : ',', body, e) < 0)
 			return -1;
-		if (q->ndjson)
-			buf_byte(body, '\n');
 		if (body->n > most)
 			return too_large(b->service, q->batch_size, e);
 	}
+	if (b->share.count > 0 && !q->ndjson)
+		body->n--; /* the comma behind the last */
 	return 0;
 }
 

@@ -61,8 +61,9 @@ void service_close(struct service *s)
 {
 	if (s == NULL)
 		return;
+	snapshots_drain(s);
+	writer_stop(s->writer); /* what it still settles may be a snapshot */
 	snapshots_stop(s);
-	writer_stop(s->writer);
 	readers_free(s->readers);
 	heap_free(s);
 }

@@ -38,13 +38,17 @@ void show_close(struct show *x)
 	x->opened = NULL;
 }
 
-int show_put(struct show *x, struct service *s, uint64_t example, struct buf *b, struct err *e)
+int show_put(struct show *x, struct service *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e)
 {
-	if (view_put(&x->view, x->opened->snap, example, b, e) == 0)
-		return 0;
-	if (e->problem == P_DAMAGED)
+	int rc = view_put(&x->view, x->opened->snap, examples, n, end, b, e);
+
+	/* What was copied may have been zeros, and what was refused for them too. */
+	if (snap_damaged(x->opened->snap))
+		rc = err_set(e, P_DAMAGED, "the snapshot's file was cut short, or its medium failed");
+	if (rc < 0 && e->problem == P_DAMAGED)
 		shelf_damaged(s, x->opened);
-	return -1;
+	return rc;
 }
 
 size_t show_bytes(const struct show *x, uint64_t n)

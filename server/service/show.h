@@ -16,8 +16,10 @@ struct show {
 int show_open(struct show *x, struct service *s, struct str snapshot, const struct view_query *q, int formats,
               struct err *e);
 void show_close(struct show *x);
-/* view_put; a damaged file is sent to be made anew. */
-int show_put(struct show *x, struct service *s, uint64_t example, struct buf *b, struct err *e);
+/* view_put; a damaged file is sent to be made anew, and what b got of it must
+ * not leave. */
+int show_put(struct show *x, struct service *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e);
 /* Bytes to expect of n examples. */
 size_t show_bytes(const struct show *x, uint64_t n);
 

@@ -1,41 +1,13 @@
-#include "view.h"
+#include "example.h"
 
 #include "base/hash.h"
 
-enum { EXAMPLE_BYTES = 640 }; /* keys, ids and numbers of one example, roughly */
-
-/* One example at work. Chosen and rejected are as they will stand: the twin of
- * the lower goal has already changed their places. */
-struct example {
-	const struct view *view;
-	struct snap *snap;
-	struct snap_view pair;
-	const struct snap_response *chosen, *rejected;
-	const char *twin;
-	struct str goal; /* as it stands in the prompt; STR_NONE: none */
-	uint32_t goal_at; /* the message that the goal goes before; NEW_MESSAGE */
-	struct buf *b;
-	struct err *e;
+enum {
+	EXAMPLE_BYTES = 640, /* keys, ids and numbers of one example, roughly */
+	FETCH_BYTES = 512,
 };
-#define NEW_MESSAGE UINT32_MAX
 
 /* --- pieces ------------------------------------------------------------------- */
-
-static inline void put(struct buf *b, const char *p, size_t n)
-{
-	char *to = b->cap - b->n >= n ? b->p + b->n : buf_room(b, n);
-
-	memcpy(to, p, n);
-	b->n += n;
-}
-
-#define put_lit(b, lit) put((b), "" lit, sizeof(lit) - 1)
-
-static inline void put_str(struct buf *b, struct str s)
-{
-	if (s.n > 0)
-		put(b, s.p, s.n);
-}
 
 static void put_or_null(struct buf *b, struct str s)
 {
@@ -45,8 +17,7 @@ static void put_or_null(struct buf *b, struct str s)
 		put_lit(b, "null");
 }
 
-/* The template's text with the goal in it. */
-static void put_goal(const struct example *x)
+void put_goal(const struct example *x)
 {
 	const struct view *v = x->view;
 	size_t from = 0;
@@ -59,7 +30,7 @@ static void put_goal(const struct example *x)
 	}
 }
 
-static int message_at(const struct example *x, uint32_t m, struct snap_message *out)
+int example_message(const struct example *x, uint32_t m, struct snap_message *out)
 {
 	return snap_message_at(x->snap, &x->pair, m, out, x->e);
 }
@@ -75,7 +46,7 @@ static int find_goal_place(struct example *x)
 	if (x->goal.p == NULL)
 		return 0;
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (m.role == role) {
 			x->goal_at = i;
@@ -85,8 +56,7 @@ static int find_goal_place(struct example *x)
 	return 0;
 }
 
-/* The text of message i, with the goal in front where it belongs. */
-static void put_content(const struct example *x, uint32_t i, const struct snap_message *m)
+void put_content(const struct example *x, uint32_t i, const struct snap_message *m)
 {
 	if (x->goal.p && i == x->goal_at) {
 		put_goal(x);
@@ -104,8 +74,7 @@ static void put_role(struct buf *b, struct str role)
 	put_lit(b, "\",\"content\":\"");
 }
 
-/* The messages, without the brackets. */
-static int put_messages(const struct example *x)
+int put_messages(const struct example *x)
 {
 	struct snap_message m;
 	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
@@ -116,7 +85,7 @@ static int put_messages(const struct example *x)
 		put_lit(x->b, "\"}");
 	}
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
 			put_lit(x->b, ",");
@@ -127,7 +96,7 @@ static int put_messages(const struct example *x)
 	return 0;
 }
 
-static void put_answer(struct buf *b, struct str text)
+void put_answer(struct buf *b, struct str text)
 {
 	put_lit(b, "{\"role\":\"assistant\",\"content\":\"");
 	put_str(b, text);
@@ -145,7 +114,7 @@ static int put_text_prompt(const struct example *x)
 	if (fresh)
 		put_goal(x);
 	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
+		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
 			put_lit(x->b, "\\n\\n");
@@ -230,103 +199,6 @@ static int put_trl(const struct example *x)
 	return 0;
 }
 
-/* --- other projects' forms ---------------------------------------------------------- */
-
-static int put_openrlhf(const struct example *x)
-{
-	struct buf *b = x->b;
-
-	for (int side = 0; side < 2; side++) {
-		if (side == 0)
-			put_lit(b, "{\"chosen\":[");
-		else
-			put_lit(b, "],\"rejected\":[");
-		if (put_messages(x) < 0)
-			return -1;
-		if (x->pair.messages > 0 || x->goal.p)
-			put_lit(b, ",");
-		put_answer(b, side == 0 ? x->chosen->text : x->rejected->text);
-	}
-	put_lit(b, "]}");
-	return 0;
-}
-
-static void put_turn(struct buf *b, bool human)
-{
-	if (human)
-		put_lit(b, "{\"from\":\"human\",\"value\":\"");
-	else
-		put_lit(b, "{\"from\":\"gpt\",\"value\":\"");
-}
-
-/* A system message at the front stands apart; then human and gpt take turns. */
-static int put_turns(const struct example *x, bool *has_system)
-{
-	struct snap_message m;
-	uint32_t turns = 0;
-
-	*has_system = false;
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
-		if (message_at(x, i, &m) < 0)
-			return -1;
-		if (i == 0 && m.role == ROLE_SYSTEM) {
-			*has_system = true;
-			continue;
-		}
-		if (m.role != (turns % 2 ? ROLE_ASSISTANT : ROLE_USER))
-			break;
-		if (turns++ > 0)
-			put_lit(x->b, ",");
-		put_turn(x->b, m.role == ROLE_USER);
-		put_content(x, i, &m);
-		put_lit(x->b, "\"}");
-	}
-	if (turns % 2 == 0 || turns + *has_system != x->pair.messages)
-		return err_at(x->e, P_VIEW, "?format", "the conversation of prompt %.*s does not take turns, ending with the user",
-		              STR_ARG(x->pair.prompt_id));
-	return 0;
-}
-
-static int put_system(const struct example *x, bool has_system)
-{
-	bool fresh = x->goal.p && x->goal_at == NEW_MESSAGE;
-	struct snap_message m;
-
-	if (!has_system && !fresh)
-		return 0;
-	put_lit(x->b, ",\"system\":\"");
-	if (fresh) {
-		put_goal(x);
-	} else {
-		if (message_at(x, 0, &m) < 0)
-			return -1;
-		put_content(x, 0, &m);
-	}
-	put_lit(x->b, "\"");
-	return 0;
-}
-
-static int put_llamafactory(const struct example *x)
-{
-	struct buf *b = x->b;
-	bool has_system;
-
-	put_lit(b, "{\"conversations\":[");
-	if (put_turns(x, &has_system) < 0)
-		return -1;
-	put_lit(b, "],\"chosen\":");
-	put_turn(b, false);
-	put_str(b, x->chosen->text);
-	put_lit(b, "\"},\"rejected\":");
-	put_turn(b, false);
-	put_str(b, x->rejected->text);
-	put_lit(b, "\"}");
-	if (put_system(x, has_system) < 0)
-		return -1;
-	put_lit(b, "}");
-	return 0;
-}
-
 /* --- the door ------------------------------------------------------------------------ */
 
 uint64_t view_examples(enum augment augment, uint64_t pairs)
@@ -351,24 +223,59 @@ static void choose_sides(struct example *x, bool rejected_goal)
 	x->twin = plain ? "plain" : swap ? "rejected_goal" : "chosen_goal";
 }
 
-int view_put(const struct view *v, struct snap *s, uint64_t i, struct buf *b, struct err *e)
+/* The pair, and which side stands where. */
+static int look_up(struct example *x, uint64_t i)
 {
-	struct example x = {.view = v, .snap = s, .b = b, .e = e};
 	bool rejected_goal;
 
-	if (snap_pair_at(s, view_pair(v, i, &rejected_goal), &x.pair, e) < 0)
+	if (snap_pair_at(x->snap, view_pair(x->view, i, &rejected_goal), &x->pair, x->e) < 0)
 		return -1;
-	choose_sides(&x, rejected_goal);
-	if (find_goal_place(&x) < 0)
+	choose_sides(x, rejected_goal);
+	return 0;
+}
+
+static int write_out(struct example *x)
+{
+	if (find_goal_place(x) < 0)
 		return -1;
-	switch (v->format) {
+	switch (x->view->format) {
 	case VIEW_LLAMAFACTORY:
-		return put_llamafactory(&x);
+		return put_llamafactory(x);
 	case VIEW_OPENRLHF:
-		return put_openrlhf(&x);
+		return put_openrlhf(x);
 	default:
-		return put_trl(&x);
+		return put_trl(x);
 	}
+}
+
+/* Asks for the first lines of a text; the processor sees a stream then and
+ * fetches the rest by itself. */
+static void fetch_ahead(struct str s)
+{
+	for (size_t at = 0; at < s.n && at < FETCH_BYTES; at += 64)
+		__builtin_prefetch(s.p + at);
+}
+
+int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e)
+{
+	struct example x[VIEW_AT_ONCE];
+
+	for (size_t i = 0; i < n; i++) {
+		x[i] = (struct example){.view = v, .snap = s, .b = b, .e = e};
+		if (look_up(&x[i], examples[i]) < 0)
+			return -1;
+		fetch_ahead(x[i].pair.prompt_id); /* its messages lie right behind it */
+		fetch_ahead(x[i].chosen->text);
+		fetch_ahead(x[i].rejected->text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (write_out(&x[i]) < 0)
+			return -1;
+		if (end)
+			put(b, &end, 1);
+	}
+	return 0;
 }
 
 size_t view_overhead(const struct view *v)

@@ -29,9 +29,14 @@ void view_release(struct view *v);
 
 /* Examples of n pairs. */
 uint64_t view_examples(enum augment augment, uint64_t pairs);
-/* Appends example i < view_examples(…) as one JSON object. P_DAMAGED from the
- * file; P_VIEW: a conversation that the format cannot say. */
-int view_put(const struct view *v, struct snap *s, uint64_t i, struct buf *b, struct err *e);
+/* Appends n <= VIEW_AT_ONCE examples, each below view_examples(…), each as one
+ * JSON object and `end` behind it (0: nothing). Several at once, because their
+ * pieces lie far apart and memory is slow: they are all asked for before the
+ * first is copied. P_DAMAGED from the file; P_VIEW: a conversation that the
+ * format cannot say. */
+enum { VIEW_AT_ONCE = 8 };
+int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
+             struct err *e);
 /* Which pair example i shows, and whether under the rejected answer's goal
  * (of a pair that is not plain). */
 uint64_t view_pair(const struct view *v, uint64_t i, bool *rejected_goal);

@@ -76,7 +76,7 @@ static int put_rows(struct show *x, struct service *s, uint64_t offset, uint32_t
 	buf_lit(b, ",\"rows\":[");
 	for (uint64_t i = offset; i < x->examples && i - offset < length; i++) {
 		buf_printf(b, i > offset ? ",{\"row_idx\":%llu,\"row\":" : "{\"row_idx\":%llu,\"row\":", (unsigned long long)i);
-		if (show_put(x, s, i, b, e) < 0)
+		if (show_put(x, s, &i, 1, 0, b, e) < 0)
 			return -1;
 		buf_lit(b, ",\"truncated_cells\":[]}");
 		if (b->n > most)

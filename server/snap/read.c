@@ -1,16 +1,12 @@
 #include "snap/read.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/heap.h"
 #include "layout.h"
+#include "map.h"
 
 struct part {
 	const uint8_t *p; /* aligned to SNAP_ALIGN */
@@ -19,9 +15,10 @@ struct part {
 };
 
 struct snap {
-	const struct snap_header *h; /* the beginning of the mapping */
-	uint64_t length;             /* bytes mapped */
+	struct map map;
 	struct part part[SECTION_COUNT];
+	char revision[SNAP_REVISION_BYTES];
+	uint32_t flags; /* as in the header, which may become unreadable */
 	/* One bit a block: its sum was right. Two threads that meet at a block both
 	 * check it, which is harmless; the bit guards no memory, so relaxed
 	 * accesses are enough. */
@@ -38,20 +35,38 @@ static int damaged(struct err *e, const char *what)
 	return err_set(e, P_DAMAGED, "a snapshot file is damaged: %s", what);
 }
 
+bool snap_damaged(const struct snap *s)
+{
+	return map_damaged(&s->map);
+}
+
+/* After reading: whether it was the file that was read. */
+static int intact(const struct snap *s, struct err *e)
+{
+	return snap_damaged(s) ? damaged(e, "it was cut short, or its medium failed") : 0;
+}
+
+static const struct snap_header *header_of(const struct snap *s)
+{
+	return (const struct snap_header *)s->map.p;
+}
+
 /* Opening: the header, and where the sections lie. */
 
-static int check_header(const struct snap *s, struct str revision, struct err *e)
+static int check_header(struct snap *s, struct str revision, struct err *e)
 {
-	const struct snap_header *h = s->h;
+	const struct snap_header *h = header_of(s);
 
 	if (memcmp(h->magic, SNAP_MAGIC, sizeof h->magic) != 0 || h->version != SNAP_VERSION)
 		return damaged(e, "its beginning is not that of version 1");
 	if (h->sum != xxh3(h, offsetof(struct snap_header, sum)))
 		return damaged(e, "the header's sum is wrong");
-	if (h->length != s->length)
+	if (h->length != s->map.length)
 		return damaged(e, "its length is not what the header says");
 	if (memcmp(h->revision, revision.p, SNAP_REVISION_BYTES) != 0)
 		return damaged(e, "it holds another revision");
+	memcpy(s->revision, revision.p, sizeof s->revision);
+	s->flags = h->flags;
 	return 0;
 }
 
@@ -62,17 +77,17 @@ static int place_sections(struct snap *s, struct err *e)
 	uint64_t at = SNAP_HEADER_BYTES;
 
 	for (int i = 0; i < SECTION_COUNT; i++) {
-		const struct snap_section_rec *r = &s->h->section[i];
+		const struct snap_section_rec *r = &header_of(s)->section[i];
 
 		at += snap_pad(at);
 		if (r->kind != (uint32_t)i || r->record != section_record((enum snap_section)i) ||
-		    r->offset != at || at > s->length || r->length > s->length - at ||
+		    r->offset != at || at > s->map.length || r->length > s->map.length - at ||
 		    r->length % r->record != 0)
 			return damaged(e, "a section is not where it should be");
-		s->part[i] = (struct part){(const uint8_t *)s->h + at, at, r->length};
+		s->part[i] = (struct part){s->map.p + at, at, r->length};
 		at += r->length;
 	}
-	return at == s->length ? 0 : damaged(e, "there is more behind the last section");
+	return at == s->map.length ? 0 : damaged(e, "there is more behind the last section");
 }
 
 static uint64_t count_of(const struct snap *s, enum snap_section section)
@@ -82,7 +97,7 @@ static uint64_t count_of(const struct snap *s, enum snap_section section)
 
 static int check_counts(const struct snap *s, struct err *e)
 {
-	const struct snap_header *h = s->h;
+	const struct snap_header *h = header_of(s);
 	const struct part *sums = &s->part[SECTION_SUMS];
 
 	if (h->messages != count_of(s, SECTION_MESSAGES) ||
@@ -98,59 +113,17 @@ static int check_counts(const struct snap *s, struct err *e)
 
 static int check_opened(struct snap *s, struct str revision, struct err *e)
 {
-	if (check_header(s, revision, e) < 0 || place_sections(s, e) < 0)
+	if (check_header(s, revision, e) < 0 || place_sections(s, e) < 0 || check_counts(s, e) < 0)
 		return -1;
-	return check_counts(s, e);
-}
-
-/* No advice to the kernel: batches jump about, but each jump reads a whole
- * block to check it, which the ordinary read-ahead serves best. */
-static int map_file(struct snap *s, int fd, struct err *e)
-{
-	struct stat st;
-	void *p;
-
-	if (fstat(fd, &st) < 0)
-		return err_set(e, P_INTERNAL, "looking at a snapshot file: %s", strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size < SNAP_HEADER_BYTES)
-		return damaged(e, "it is too short");
-	s->length = (uint64_t)st.st_size;
-	p = mmap(NULL, s->length, PROT_READ, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return err_set(e, P_INTERNAL, "mapping a snapshot file: %s", strerror(errno));
-	s->h = p;
-	return 0;
-}
-
-static int open_file(const char *dir, struct str revision, struct err *e)
-{
-	char path[SNAP_PATH_BYTES];
-	int fd;
-
-	if (!snap_is_revision(revision))
-		return err_set(e, P_UNKNOWN_SNAPSHOT, "a revision is 64 lower-case hex digits");
-	snap_path(dir, revision, path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, P_UNKNOWN_SNAPSHOT, "there is no file of this revision");
-	if (fd < 0)
-		return err_set(e, P_INTERNAL, "opening a snapshot file: %s", strerror(errno));
-	return fd;
+	return intact(s, e);
 }
 
 int snap_open(struct snap **out, const char *dir, struct str revision, struct err *e)
 {
-	int fd = open_file(dir, revision, e);
-	struct snap *s;
+	struct snap *s = heap_zalloc(1, sizeof *s);
 	uint64_t blocks;
-	int rc;
 
-	if (fd < 0)
-		return -1;
-	s = heap_zalloc(1, sizeof *s);
-	rc = map_file(s, fd, e);
-	close(fd);
-	if (rc < 0 || check_opened(s, revision, e) < 0) {
+	if (map_open(&s->map, dir, revision, e) < 0 || check_opened(s, revision, e) < 0) {
 		snap_close(s);
 		return -1;
 	}
@@ -164,8 +137,7 @@ void snap_close(struct snap *s)
 {
 	if (s == NULL)
 		return;
-	if (s->h)
-		munmap((void *)(uintptr_t)s->h, s->length);
+	map_close(&s->map);
 	heap_free((void *)s->checked);
 	heap_free(s);
 }
@@ -185,7 +157,7 @@ static int check_block(struct snap *s, uint64_t block, struct err *e)
 	uint64_t sum;
 
 	memcpy(&sum, s->part[SECTION_SUMS].p + 8 * block, sizeof sum);
-	if (xxh3((const uint8_t *)s->h + at, left < SNAP_BLOCK_BYTES ? left : SNAP_BLOCK_BYTES) != sum)
+	if (xxh3(s->map.p + at, left < SNAP_BLOCK_BYTES ? left : SNAP_BLOCK_BYTES) != sum)
 		return damaged(e, "the sum of a block is wrong");
 	atomic_fetch_or_explicit(&s->checked[block / 64], UINT64_C(1) << (block % 64),
 	                         memory_order_relaxed);
@@ -304,7 +276,7 @@ int snap_pair_at(struct snap *s, uint64_t i, struct snap_view *out, struct err *
 		return -1;
 	if (of_chosen != of_rejected)
 		return damaged(e, "the answers of a pair belong to two prompts");
-	return prompt_at(s, of_chosen, out, e);
+	return prompt_at(s, of_chosen, out, e) < 0 ? -1 : intact(s, e);
 }
 
 int snap_message_at(struct snap *s, const struct snap_view *view, uint32_t m,
@@ -323,7 +295,7 @@ int snap_message_at(struct snap *s, const struct snap_view *view, uint32_t m,
 	if (rec->role >= ROLE_COUNT)
 		return damaged(e, "a message is of no known role");
 	out->role = (enum role)rec->role;
-	return text_at(s, rec->offset, rec->length, &out->content, e);
+	return text_at(s, rec->offset, rec->length, &out->content, e) < 0 ? -1 : intact(s, e);
 }
 
 uint64_t snap_pairs(const struct snap *s)
@@ -338,17 +310,17 @@ uint64_t snap_prompts(const struct snap *s)
 
 uint32_t snap_flags(const struct snap *s)
 {
-	return s->h->flags;
+	return s->flags;
 }
 
 uint64_t snap_bytes(const struct snap *s)
 {
-	return s->length;
+	return s->map.length;
 }
 
 struct str snap_revision(const struct snap *s)
 {
-	return (struct str){s->h->revision, SNAP_REVISION_BYTES};
+	return (struct str){s->revision, sizeof s->revision};
 }
 
 int snap_meta(struct snap *s, struct str *meta, struct err *e)
@@ -357,7 +329,7 @@ int snap_meta(struct snap *s, struct str *meta, struct err *e)
 	const char *p = span(s, SECTION_META, 0, n, e);
 
 	*meta = (struct str){p, n};
-	return p ? 0 : -1;
+	return p ? intact(s, e) : -1;
 }
 
 /* Verifying: every block, and then that the tables fit together. */
@@ -417,5 +389,5 @@ int snap_verify(struct snap *s, struct err *e)
 			return -1;
 	if (t.message != count_of(s, SECTION_MESSAGES) || t.pair != snap_pairs(s))
 		return damaged(e, "records are left over");
-	return 0;
+	return intact(s, e);
 }

@@ -108,8 +108,6 @@ int sweep_votes(struct store *s, int64_t dataset, int64_t prompt, int64_t *left,
 		for (end = i + 1; end < n && same_vote_key(&r[i].k, &r[end].k); end++)
 			;
 		whole = end < n || n < limit;
-		if (!whole && i > 0)
-			break;
 		if (delete_vote_ledger(s, dataset, r + i, end - i, whole, left, e) < 0)
 			return -1;
 	}
@@ -215,8 +213,6 @@ int sweep_scores(struct store *s, int64_t dataset, int64_t prompt, int64_t *left
 		for (end = i + 1; end < n && same_score_key(&r[i].k, &r[end].k); end++)
 			;
 		whole = end < n || n < limit;
-		if (!whole && i > 0)
-			break;
 		if (delete_score_ledger(s, dataset, r + i, end - i, whole, left, e) < 0)
 			return -1;
 	}

@@ -40,6 +40,7 @@ struct store {
 	bool writer;
 	bool failed;       /* a failed fsync is final */
 	bool in_group, in_savepoint;
+	bool reading;      /* between store_read_begin and store_read_end */
 	int lock_fd;
 	sqlite3_stmt *stmt[SQL_COUNT];
 

@@ -81,6 +81,8 @@ static int plan_response(struct store *s, struct state *st, struct plan *p, uint
 
 static int plan_responses(struct store *s, struct state *st, struct plan *p, struct err *e)
 {
+	int64_t created = 0;
+
 	for (uint32_t i = 0; i < p->r->responses; i++) {
 		const struct response *r = &p->r->response[i];
 
@@ -89,7 +91,11 @@ static int plan_responses(struct store *s, struct state *st, struct plan *p, str
 		for (uint32_t j = 0; j < r->scores; j++)
 			if (score_check(s, st, &r->score[j], e) < 0)
 				return err_under(e, "/responses/%u/scores/%u", i, j);
+		created += p->response[i].key == 0;
 	}
+	if (created > 0 && p->sum.responses + created > RESPONSES_PER_PROMPT_MAX)
+		return err_at(e, P_INVALID, "/responses", "a prompt has at most %d responses; this one would have %lld",
+		              RESPONSES_PER_PROMPT_MAX, (long long)(p->sum.responses + created));
 	return 0;
 }
 

@@ -252,6 +252,9 @@ static int write_response(struct store *s, struct state *st, struct plan *p, uin
 	} else if (response_update(s, st, p, i, counts, e) < 0) {
 		return -1;
 	}
+	/* Scores and log-probabilities are of the text that was not kept. */
+	if (!created && !p->response[i].same && p->policy == CONFLICT_KEEP)
+		return 0;
 	if (write_scores(s, st, p, i, created, counts, e) < 0)
 		return -1;
 	for (uint32_t j = 0; j < r->logprobs; j++) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -130,11 +131,19 @@ static int load_counter(struct store *s, struct err *e)
 	return 0;
 }
 
+/* SQLite's own memory statistics cost a lock at every allocation. */
+static void configure(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int store_open(struct store **out, const struct store_options *o, struct err *e)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct store *s = heap_zalloc(1, sizeof *s);
 	int rc = 0;
 
+	pthread_once(&once, configure);
 	s->writer = o->writer;
 	s->lock_fd = -1;
 	arena_init(&s->scratch);

@@ -1,5 +1,6 @@
 /* tx.c - a group of requests in one transaction; checkpoints. */
 #include "inside.h"
+#include "store/read.h"
 
 enum { PAGE_BYTES = 8192, FRAME_BYTES = PAGE_BYTES + 24, BUSY_MS = 5000 };
 
@@ -141,6 +142,17 @@ void tx_read_end(struct store *s, bool begun)
 
 	if (begun)
 		sql_do(s, SQL_COMMIT, &ignored);
+}
+
+int store_read_begin(struct store *s, struct err *e)
+{
+	return tx_read_begin(s, &s->reading, e);
+}
+
+void store_read_end(struct store *s)
+{
+	tx_read_end(s, s->reading);
+	s->reading = false;
 }
 
 /* SQLite tells how many frames the log holds after each commit. Fewer than

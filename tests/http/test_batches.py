@@ -1,10 +1,14 @@
 """Minibatches: the order, ranks, tails, views, codings, and snapshots that never move."""
 
+import concurrent.futures
 import gzip
+import hashlib
 import http.client
+import json
 import os
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -117,6 +121,44 @@ def test_recipes_are_closed(daemon, varied):
     assert list(r["reward"]["attributes"]) == ["overall"]
     text = model.goal_text(r["view"]["template"], "10", (1, 10))
     assert made["inference_prompt"] == text
+
+
+def field(value):
+    data = value if isinstance(value, bytes) else value.encode()
+    return len(data).to_bytes(8, "little") + data
+
+
+def revision_of(daemon, made, known):
+    """The revision from what the export says; numbers as they are printed."""
+    texts = {r.id: r.text for p in known.prompts for r in p.responses}
+    hashes = {p.id: bytes.fromhex(p.messages_hash()) for p in known.prompts}
+    twins = [json.loads(line, parse_float=str, parse_int=str)
+             for line in export(daemon, made["id"], augment="both").body.splitlines()]
+    plain = [json.loads(line, parse_float=str, parse_int=str)
+             for line in export(daemon, made["id"], augment="none").body.splitlines()]
+    hashed = {**made["recipe"], "view": {"goal": made["recipe"]["view"]["goal"]}}
+    out = hashlib.sha256(b"prefd-revision-1\n")
+    out.update(field(json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)))
+    for high, low, row in zip(twins[::2], twins[1::2], plain, strict=True):
+        parts = [row["prompt_id"], hashes[row["prompt_id"]], row["chosen_id"], row["rejected_id"]]
+        parts += [hashlib.sha256(texts[row[k]].encode()).digest() for k in ("chosen_id", "rejected_id")]
+        parts += [row["score_chosen"] or "null", row["score_rejected"] or "null"]
+        parts += [high["goal"] or "null", low["goal"] or "null"]
+        parts += [row.get("ref_chosen_logps", "null"), row.get("ref_rejected_logps", "null"), row["origin"], ""]
+        for part in parts:
+            out.update(field(part))
+    return out.hexdigest()
+
+
+@pytest.mark.parametrize("recipe", [
+    {"split": "*"}, {"split": "*", "pairing": {"strategy": "all"}, "reference": "ref"},
+    {"split": "*", "pairing": {"strategy": "comparisons"}}, {"view": {"goal": "quantile"}},
+    {"reward": {"across_judges": "mean", "judges": ["a", "b", "c"]}, "filters": {"sources": ["t"]}}, {"split": "none"},
+], ids=["default", "reference", "votes", "quantile", "filters", "empty"])
+def test_the_revision_is_a_hash_of_recipe_and_pairs(daemon, varied, recipe):
+    dataset, known = varied
+    made = make(daemon, dataset, recipe)
+    assert revision_of(daemon, made, known) == made["revision"]
 
 
 # --- the order ------------------------------------------------------------------------------
@@ -510,6 +552,47 @@ def test_damaged_files_are_rebuilt(files):
             assert f.read() == content
 
 
+def read_until(over, d, made, body, pages):
+    """Exports and batches in turn: whole and right, refused with 503, or broken off; how many were whole."""
+    whole = 0
+    while not over.is_set():
+        try:
+            answer = export(d, made["id"])
+        except (http.client.HTTPException, ConnectionError):  # it broke on a bad page
+            continue
+        assert (answer.status == 200 and answer.body == body) or answer.status == 503, answer
+        whole += answer.status == 200
+        for offset, page in pages.items():
+            answer = batch(d, made["id"], shuffle="false", offset=offset, batch_size=64, tail="short")
+            assert (answer.status == 200 and answer.body == page) or answer.status == 503, answer
+    return whole
+
+
+def test_files_cut_short_while_they_are_read(files):
+    d, _, made, path = files
+    with open(path, "rb") as f:
+        content = f.read()
+    body = served(d, made)
+    pages = {offset: batch(d, made["id"], shuffle="false", offset=offset, batch_size=64, tail="short").body
+             for offset in range(0, made["examples"], 64)}
+    pid = d.pid
+    for cut in (8192, 0, len(content) // 2, len(content) - 8, 8192 + 1234):
+        over = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(read_until, over, d, made, body, pages) for _ in range(4)]
+            try:
+                time.sleep(0.2)
+                os.truncate(path, cut)
+                time.sleep(0.3)
+                assert served(d, made) == body, cut
+            finally:
+                over.set()
+            assert sum(r.result() for r in readers) > 0
+        with open(path, "rb") as f:
+            assert f.read() == content, cut
+    assert d.running() and d.pid == pid  # the same process all along
+
+
 def test_a_missing_file_is_rebuilt(files):
     d, dataset, made, path = files
     with open(path, "rb") as f:
@@ -523,6 +606,45 @@ def test_a_missing_file_is_rebuilt(files):
     assert served(d, made) == body
     with open(path, "rb") as f:
         assert f.read() == content
+
+
+def metric(d, name):
+    text = d.request("GET", "/metrics").body.decode()
+    return int(re.search(rf"^{name} (\d+)$", text, re.MULTILINE).group(1))
+
+
+def test_many_readers_of_a_missing_file_are_one_job(files):
+    d, _, made, path = files
+    body = served(d, made)
+    d.stop()
+    os.unlink(path)
+    d.start()
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(lambda _: served(d, made), range(24))) == {body}
+    assert metric(d, "prefd_snapshots_built_total") == 1
+
+
+def test_many_makers_of_one_revision_are_one_file(files):
+    d, dataset, made, _ = files
+    before = sorted(os.listdir(os.path.join(d.data, "snapshots")))
+    recipe = {"split": "*", "pairing": {"strategy": "all"}}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        many = list(pool.map(lambda _: make(d, dataset, recipe), range(16)))
+    assert len({m["id"] for m in many}) == 16 and {m["revision"] for m in many} == {made["revision"]}
+    assert sorted(os.listdir(os.path.join(d.data, "snapshots"))) == before
+    for m in many:
+        assert d.request("DELETE", f"/v1/snapshots/{m['id']}").status == 204
+    assert served(d, made)
+
+
+def test_a_deleted_dataset_revokes_and_its_file_goes(files):
+    d, dataset, made, path = files
+    assert d.request("DELETE", f"/v1/datasets/{dataset}?confirm={dataset}").status == 204
+    assert d.request("GET", f"/v1/snapshots/{made['id']}").json()["state"] == "revoked"
+    assert batch(d, made["id"]).status == export(d, made["id"]).status == 410
+    d.restart()
+    assert batch(d, made["id"]).status == 410
+    assert not os.path.exists(path)
 
 
 def test_a_snapshot_deleted_while_it_is_read(files):

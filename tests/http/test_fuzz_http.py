@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import model
 from wire import NDJSON, export, facts, make, new_dataset, prompt, quote, same_example
 
-QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None,
+QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None,
                  suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
                                         HealthCheck.data_too_large])
 

@@ -411,6 +411,17 @@ def test_only_the_first_hundred_errors_are_named(daemon, dataset):
     assert [e["row"] for e in problem["errors"]] == list(range(100)) and problem["errors_total"] == 250
 
 
+def test_a_row_behind_the_named_ones_still_counts(daemon, dataset):
+    post(daemon, dataset, [simple(1)])
+    conflicts = [{"id": "p1", "prompt": f"else {i}"} for i in range(150)]
+    unknown = {"id": "p1", "prompt": "question 1", "comparisons": [
+        {"judge": "j", "chosen": "nobody", "rejected": "p1-a"}]}
+    path = f"/v1/datasets/{dataset}/records"
+    assert daemon.post_rows(path, conflicts).status == 409
+    answer = daemon.post_rows(path, [*conflicts, unknown])
+    assert (answer.status, answer.json()["errors_total"]) == (422, 151)
+
+
 # --- idempotency keys ---------------------------------------------------------------
 
 
@@ -477,6 +488,60 @@ def test_twins_are_folded_within_a_row(daemon, dataset):
     again = post(daemon, dataset, [row])
     assert again["scores"] == {"created": 0, "revised": 0, "unchanged": 2}
     assert again["responses"] == {"created": 0, "unchanged": 2}
+
+
+def test_twins_in_two_rows_meet_in_the_store(daemon, dataset):
+    row = {"id": "p", "prompt": "q", "responses": [{"text": "same", "scores": [{"judge": "j", "value": 3}]}]}
+    later = {"id": "p", "prompt": "q", "responses": [{"text": "same", "scores": [{"judge": "j", "value": 4}]}]}
+    seen = post(daemon, dataset, [row, later])
+    assert seen["responses"] == {"created": 1, "unchanged": 1}
+    assert seen["scores"] == {"created": 1, "revised": 1, "unchanged": 0}
+    (r,) = prompt(daemon, dataset, "p")["responses"]
+    assert r["scores"][0]["value"] == 4
+
+
+def test_comparisons_may_name_responses_that_are_there(daemon, dataset):
+    post(daemon, dataset, [simple(1)])
+    row = {"id": "p1", "prompt": "question 1", "responses": [{"id": "p1-c", "text": "third"}],
+           "comparisons": [{"judge": "j", "chosen": "p1-c", "rejected": "p1-a"}]}
+    assert post(daemon, dataset, [row])["comparisons"]["created"] == 1
+    assert prompt(daemon, dataset, "p1")["comparisons"][0]["chosen"] == "p1-c"
+    post(daemon, dataset, [simple(2)])
+    across = {"id": "p2", "prompt": "question 2", "comparisons": [{"judge": "j", "chosen": "p2-a", "rejected": "p1-a"}]}
+    assert daemon.post_rows(f"/v1/datasets/{dataset}/records", [across]).status == 422
+
+
+def test_times(daemon, dataset):
+    post(daemon, dataset, [{"id": "p", "prompt": "q", "responses": [{"id": "r", "text": "t"}]}])
+    same = {"2026-01-31T12:00:00.5Z": "2026-01-31T12:00:00.500000Z", "0001-01-01T00:00:00Z": "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.9999999Z": "9999-12-31T23:59:59.999999Z",
+            "2024-02-29T23:30:00-01:30": "2024-03-01T01:00:00Z", "2026-01-31t12:00:00z": "2026-01-31T12:00:00Z"}
+    for i, (at, printed) in enumerate(same.items()):
+        post(daemon, dataset, [{"response": "r", "judge": f"j{i}", "value": 1, "at": at}], "scores")
+        seen = score_at(daemon, dataset, "p", "r", f"j{i}")["at"]
+        assert seen in (printed, printed.replace(".500000Z", ".5Z")), at
+        again = post(daemon, dataset, [{"response": "r", "judge": f"j{i}", "value": 1, "at": printed}], "scores")
+        assert again["scores"]["unchanged"] == 1
+
+
+def test_prompts_by_split(daemon, dataset):
+    post(daemon, dataset, [{"id": f"p{i}", "prompt": "q", **({"split": "test"} if i % 3 == 0 else {})}
+                           for i in range(30)])
+    for split, wanted in (("test", 10), ("train", 20), ("other", 0)):
+        seen, after = [], ""
+        while after is not None:
+            page = daemon.request("GET", f"/v1/datasets/{dataset}/prompts?split={split}&limit=7"
+                                  + (f"&after={after}" if after else "")).json()
+            seen, after = seen + page["prompts"], page["next"]
+        assert len(seen) == wanted and {p["split"] for p in seen} <= {split}
+
+
+@pytest.mark.parametrize("id", ["", "a" * 500, "a b", "ä", 'x"y', "x\ty"])
+def test_strange_request_ids(daemon, id):
+    """Whatever the client calls its request, the answer has one clean header."""
+    answer = daemon.request("GET", "/healthz", headers={"X-Request-Id": id.encode("latin-1")})
+    assert answer.status in (200, 400)
+    assert answer.headers["x-request-id"].isprintable() and answer.headers["x-request-id"]
 
 
 def test_two_ids_for_one_text_are_two(daemon, dataset):

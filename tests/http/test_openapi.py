@@ -307,6 +307,19 @@ def test_snapshots(api, place):
     big = {"recipe": {"split": "a" * api.request("GET", "/v1/limits").json()["document_bytes"]}}
     assert api.request("POST", create, big).status == 413
     assert api.request("POST", f"/v1/datasets/{place}-none/snapshots", {"recipe": {}}).status == 404
+    # A recipe that says all it can, under which everything falls for some reason.
+    rich = {"split": "*", "holdout": {"fraction": 0.9, "part": "eval"}, "reference": "r",
+            "reward": {"attributes": {"overall": 1, "depth": -0.5}, "judges": ["j"], "across_judges": "max"},
+            "pairing": {"strategy": "all", "min_margin": 20, "min_responses": 1, "seed": 3},
+            "filters": {"sources": ["s"], "exclude_sources": ["z"], "exclude_finish_reasons": ["length"],
+                        "min_characters": 1, "max_characters": 3, "max_prompt_characters": 2, "min_reward": 1},
+            "view": {"augment": "none", "goal": "attributes", "template": "{goal}"}}
+    made = api.request("POST", create + "?wait=60", {"recipe": rich}).json()
+    assert made["skipped"]["prompt_too_long"] and made["dropped"]["too_long"] and made["pairs"] == 0
+    for recipe in ({"pairing": {"min_margin": 9}}, {"pairing": {"strategy": "comparisons"}}, {"filters": {"models": ["m"]}},
+                   {"filters": {"exclude_finish_reasons": ["stop"]}}, {"filters": {"min_characters": 4}},
+                   {"filters": {"min_reward": 5}}, {"pairing": {"strategy": "all", "min_margin": 9}}):
+        assert api.request("POST", create + "?wait=60", {"recipe": recipe}).status == 201
     # A failed one, with its problem.
     reward = {"reward": {"attributes": {"depth": 1}, "rescale": False}, "view": {"format": "trl_text"}}
     post(api.daemon, place, [{"id": "talk", "prompt": [{"role": "user", "content": "a"}] * 2, "responses": [
@@ -499,6 +512,20 @@ def test_closed_rounds(api, place):
     assert api.request("POST", r + "/leases", {"kind": "sample", "worker": "w"}).status == 410
     for kind in ("responses", "logprobs"):
         assert api.request("POST", f"{r}/{kind}", []).status == 409
+
+
+def test_implicit_rewards(api):
+    path = "/v1/implicit-rewards"
+    one = {"id": "a", "policy_logprob": -1, "reference_logprob": -2, "length": 5}
+    groups = [{"id": "g", "responses": [one, {**one, "id": "b", "length": 6}]}, {"responses": [one]},
+              {"responses": [one, {**one, "id": "c"}]}]
+    for alpha in ("auto", "grid", 0.5):
+        assert api.request("POST", path, {"alpha": alpha, "groups": groups}).status == 200
+    assert api.request("POST", path, b"{", {"Content-Type": "application/json"}).status == 400
+    assert api.request("POST", path, b"x", {"Content-Type": "text/plain"}).status == 415
+    assert api.request("POST", path, {"beta": 0, "groups": []}).status == 422
+    big = {"alpha": "a" * api.request("GET", "/v1/limits").json()["document_bytes"]}
+    assert api.request("POST", path, big).status == 413
 
 
 def test_every_documented_status_was_seen(api, spec):

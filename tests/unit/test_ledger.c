@@ -322,7 +322,7 @@ static void keep_keeps(void **state)
 	assert_str(p.messages, messages);
 	assert_str(p.response[0].text, "text a");
 	assert_str(p.response[0].model, "m1");
-	assert_int_equal(p.response[0].scores, 1);
+	assert_int_equal(p.response[0].scores, 0); /* the score was of the other text */
 	/* A response that stands under another prompt is kept there. */
 	row = record_of("q", messages, r, 1);
 	kit_ok(k, kit_put(k, &row, CONFLICT_KEEP));
@@ -478,6 +478,21 @@ static void pages_follow_ids_not_arrival(void **state)
 	assert_str(p[0].messages, messages);
 }
 
+static void reads_between_begin_and_end_see_one_moment(void **state)
+{
+	struct kit *k = *state;
+
+	two_responses(k);
+	kit_ok(k, store_read_begin(k->r, &k->e));
+	assert_int_equal(kit_get(k).seq, 3);
+	kit_score(k, "a", score_of("j", "overall", 1, 1));
+	assert_int_equal(kit_get(k).seq, 3);
+	assert_int_equal(kit_read(k, "p", SEQ_LATEST, READ_SCORES).response[0].scores, 0);
+	store_read_end(k->r);
+	assert_int_equal(kit_get(k).seq, 4);
+	assert_int_equal(kit_read(k, "p", SEQ_LATEST, READ_SCORES).response[0].scores, 1);
+}
+
 /* --- the judges' queue ------------------------------------------------------------------------ */
 
 static uint32_t queue(struct kit *k, struct unscored *q, struct unscored_row **rows, bool *more)
@@ -584,6 +599,7 @@ int main(void)
 		KIT_TEST(the_first_logprob_stays),
 		KIT_TEST(unknown_things_are_named),
 		KIT_TEST(pages_follow_ids_not_arrival),
+		KIT_TEST(reads_between_begin_and_end_see_one_moment),
 		KIT_TEST(a_judge_sees_what_it_has_not_scored),
 		KIT_TEST(the_queue_goes_page_by_page),
 	};

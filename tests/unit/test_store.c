@@ -351,13 +351,18 @@ static void ranges_see_the_running_group(void **state)
 	kit_ok(k, store_dataset_put(k->w, &c, NOW, &created, &k->e));
 	kit_commit(k);
 	kit_check(k); /* the group's bins are those of the new range */
-	/* A range that is undone does not bind. */
-	at = (struct attribute){STR("y"), 1, 2};
+	/* A range that is undone does not bind, though the group has used it. (Its
+	 * name is the judge's: one that goes with the undo would hide the range.) */
+	at = (struct attribute){STR("j"), 1, 2};
 	kit_begin(k);
+	kit_ok(k, kit_put_in(k, &row, CONFLICT_REFUSE, NOW));
+	kit_ok(k, store_release(k->w, &k->e));
+	kit_ok(k, store_savepoint(k->w, &k->e));
 	kit_ok(k, store_dataset_put(k->w, &c, NOW, &created, &k->e));
+	sc = score_of("j", "j", 9, 1);
+	kit_fails(k, kit_put_in(k, &row, CONFLICT_REFUSE, NOW), P_INVALID, "/responses/0/scores/0/value");
 	kit_ok(k, store_undo(k->w, &k->e));
 	kit_ok(k, store_savepoint(k->w, &k->e));
-	sc = score_of("j", "y", 9, 1);
 	kit_ok(k, kit_put_in(k, &row, CONFLICT_REFUSE, NOW));
 	assert_int_equal(k->counts.scores_created, 1);
 	kit_commit(k);
