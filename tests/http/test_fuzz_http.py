@@ -152,7 +152,7 @@ subsets = st.lists(st.sampled_from(["s0", "s1", "s2"]), min_size=1, max_size=2, 
 recipes = st.fixed_dictionaries({}, optional={
     "split": st.sampled_from(["*", "train", "test"]),
     "holdout": st.fixed_dictionaries({"fraction": st.floats(0, 1), "part": st.sampled_from(["train", "eval"])},
-                                     optional={"seed": st.integers(0, 2**53)}),
+                                     optional={"seed": st.integers(0, 2**53 - 1)}),
     "reward": st.fixed_dictionaries({}, optional={
         "attributes": st.dictionaries(st.sampled_from(["overall", "depth"]), st.integers(-3, 3), min_size=1)
         .filter(lambda w: any(w.values())),
@@ -161,7 +161,7 @@ recipes = st.fixed_dictionaries({}, optional={
     "pairing": st.fixed_dictionaries({}, optional={
         "strategy": st.sampled_from(["best_random", "best_worst", "best_rest", "adjacent", "all", "comparisons"]),
         "min_responses": st.integers(1, 4), "min_margin": st.sampled_from([0, 0.001, 1, 2.5]),
-        "seed": st.integers(0, 2**53)}),
+        "seed": st.integers(0, 2**53 - 1)}),
     "filters": st.fixed_dictionaries({}, optional={
         "sources": subsets, "exclude_sources": subsets,
         "models": st.lists(st.sampled_from(["m0", "m1", "m2"]), min_size=1, unique=True),

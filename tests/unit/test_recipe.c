@@ -99,9 +99,8 @@ static void wrong_words_and_values(void **state)
 		{"{\"reward\":{\"judges\":[\"a\",3]}}", P_INVALID, "/recipe/reward/judges/1"},
 		{"{\"reward\":{\"across_judges\":\"best\"}}", P_INVALID, "/recipe/reward/across_judges"},
 		{"{\"reward\":{\"rescale\":\"yes\"}}", P_INVALID, "/recipe/reward/rescale"},
-		{"{\"reward\":{\"round\":\"r1\"}}", P_UNKNOWN_ID, "/recipe/reward/round"},
 		{"{\"reward\":{\"rescoring\":1}}", P_INVALID, "/recipe/reward/rescoring"},
-		{"{\"filters\":{\"rounds\":[\"r1\"]}}", P_UNKNOWN_ID, "/recipe/filters/rounds/0"},
+		{"{\"filters\":{\"rounds\":[]}}", P_INVALID, "/recipe/filters/rounds"},
 		{"{\"filters\":{\"sources\":[]}}", P_INVALID, "/recipe/filters/sources"},
 		{"{\"filters\":{\"models\":\"m\"}}", P_INVALID, "/recipe/filters/models"},
 		{"{\"filters\":{\"max_characters\":-1}}", P_INVALID, "/recipe/filters/max_characters"},
@@ -271,7 +270,7 @@ static void filters_are_sets(void **state)
 	(void)state;
 	assert_int_equal(resolve("{\"filters\":{\"sources\":[\"b\",\"a\",\"b\"],\"exclude_sources\":[],\"min_characters\":0,"
 	                         "\"max_characters\":9,\"min_reward\":-1.5,\"max_prompt_characters\":7,\"models\":[\"m\"],"
-	                         "\"exclude_finish_reasons\":[\"length\"],\"rounds\":[]}}", 4, &whole, &hashed, &e), 0);
+	                         "\"exclude_finish_reasons\":[\"length\"]}}", 4, &whole, &hashed, &e), 0);
 	assert_text(between(hashed, "{\"filters\"", ",\"goal_scale\""),
 	            "{\"filters\":{\"exclude_finish_reasons\":[\"length\"],\"max_characters\":9,\"max_prompt_characters\":7,"
 	            "\"min_reward\":-1.5,\"models\":[\"m\"],\"sources\":[\"a\",\"b\"]}");
