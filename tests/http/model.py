@@ -248,11 +248,12 @@ def pairs_by_reward(strategy, margin, seed, prompt, ranked):
     return fit, "small_margin" if "small_margin" in said else "equal_rewards"
 
 
-def pairs_by_votes(margin, prompt, kept):
+def pairs_by_votes(margin, prompt, kept, judges=None):
+    """judges: the recipe's; the others' votes do not count."""
     there = {c.response.id: c for c in kept}
     sums = {}
-    for _, chosen, rejected, strength in sorted(prompt.votes, key=lambda v: v[0].encode()):
-        if chosen in there and rejected in there:
+    for judge, chosen, rejected, strength in sorted(prompt.votes, key=lambda v: v[0].encode()):
+        if chosen in there and rejected in there and (judges is None or judge in judges):
             low, high = sorted([chosen, rejected], key=str.encode)
             sums[low, high] = sums.get((low, high), 0.0) + (strength if chosen == low else -strength)
     out, small, contradictory = [], False, False
@@ -307,7 +308,7 @@ def snapshot(dataset, recipe):
             out.ground += centred([c.reward for c in kept])
         made, why = [], "too_few_responses"
         if len(kept) > 1 and strategy == "comparisons":
-            made, why = pairs_by_votes(margin, prompt, kept)
+            made, why = pairs_by_votes(margin, prompt, kept, recipe.get("reward", {}).get("judges"))
         elif len(kept) > 1:
             ranked = sorted(kept, key=lambda c: (-c.reward, by_id(c)))
             found, why = pairs_by_reward(strategy, margin, rule.get("seed", 42), prompt, ranked)
