@@ -28,6 +28,7 @@ struct job {
 	struct str hashed;        /* its recipe, hashed form */
 	struct wanted *wanted;
 	struct str rebuild;       /* the revision to be made anew; STR_NONE: a first build */
+	struct snapshot_row other; /* settling found that this one wants it too; id STR_NONE: none */
 	enum job_state state, then; /* then: what follows RESTING */
 	int64_t rest_until_us;    /* of clock_steady_us */
 	int naps;
@@ -40,6 +41,8 @@ struct job {
 	bool again;               /* settling found that it must begin again */
 };
 
+/* What a job needs of a row, copied. */
+struct snapshot_row job_row(struct arena *a, const struct snapshot_row *row);
 /* RESTING for us microseconds, then `then`; at once when us is 0. */
 void job_rest(struct job *j, int64_t us, enum job_state then);
 /* From the beginning, after a rest. Both: the mutex is held. */

@@ -19,19 +19,24 @@ static void job_free(struct job *j)
 	metric_add(M_JOBS, -1);
 }
 
+struct snapshot_row job_row(struct arena *a, const struct snapshot_row *row)
+{
+	return (struct snapshot_row){
+		.id = arena_str(a, row->id),
+		.dataset = arena_str(a, row->dataset),
+		.dataset_key = row->dataset_key,
+		.seq = row->seq,
+		.recipe = arena_str(a, row->recipe),
+	};
+}
+
 static struct job *job_new(struct snapshots *sn, const struct snapshot_row *row)
 {
 	struct job *j = heap_zalloc(1, sizeof *j);
 
 	metric_add(M_JOBS, 1);
 	j->sn = sn;
-	j->row = (struct snapshot_row){
-		.id = arena_str(&j->arena, row->id),
-		.dataset = arena_str(&j->arena, row->dataset),
-		.dataset_key = row->dataset_key,
-		.seq = row->seq,
-		.recipe = arena_str(&j->arena, row->recipe),
-	};
+	j->row = job_row(&j->arena, row);
 	return j;
 }
 

@@ -225,29 +225,74 @@ static void a_file_that_cannot_come_back(void **state)
 	client_close(&c);
 }
 
-/* Two datasets with the same facts share a file; what one loses the other keeps. */
+static void expect_state(const char *id, const char *wanted)
+{
+	struct client c;
+	char part[40];
+
+	snprintf(part, sizeof part, "\"state\":\"%s\"", wanted);
+	get(&c, id, 0);
+	assert_true(has(c.a, part));
+	client_close(&c);
+}
+
+static void make_in(const char *dataset, const char *name)
+{
+	struct client c;
+	char body[80];
+
+	snprintf(body, sizeof body, "{\"name\":\"%s\",\"recipe\":{}}", name);
+	create_with(&c, dataset, body, 20, NULL);
+	assert_int_equal(c.a->status, 201);
+	client_close(&c);
+}
+
+static void expect_file(const char *path)
+{
+	for (int ms = 0; ms < PATIENCE_MS && access(path, F_OK) < 0; ms += 20)
+		usleep(20000);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+/* Datasets with the same facts share a file: what two of them lose the third
+ * keeps, and its file comes back though nobody asks for it by that name. The
+ * fourth row pins another number of the first dataset. */
 static void what_another_dataset_still_has(void **state)
 {
-	struct batch_query a = query("a"), b = query("b");
+	struct batch_query a = query("a"), d = query("d");
 	struct client c;
 	char path[SNAP_PATH_BYTES];
 
 	(void)state;
 	put_dataset("e");
+	put_dataset("f");
 	post_prompts("d", 4);
 	post_prompts("e", 4);
+	post_prompts("f", 4);
 	make("a", "{}");
-	create_with(&c, "e", "{\"name\":\"b\",\"recipe\":{}}", 20, NULL);
-	assert_int_equal(c.a->status, 201);
-	client_close(&c);
+	make_in("e", "b");
+	post("d", "{\"id\":\"later\",\"prompt\":\"no pairs\"}");
+	make("c", "{}");
+	make_in("f", "d");
 	strcpy(path, file_of("a"));
 	assert_string_equal(path, file_of("b"));
+	assert_string_equal(path, file_of("c"));
+	assert_string_equal(path, file_of("d"));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(delete_prompt("p1"), 204); /* of d */
-	assert_int_equal(problem_of(&a), P_DAMAGED);
+	prompts_delete(service, STR("e"), STR("p1"), client_open(&c)->pending);
+	client_wait(&c);
+	assert_int_equal(c.a->status, 204);
+	client_close(&c);
+	problem_of(&a);
 	assert_int_equal(after_rebuild("a"), P_GONE);
-	assert_int_equal(problem_of(&b), P_DAMAGED);
-	assert_int_equal(after_rebuild("b"), P_NONE);
+	expect_file(path);
+	assert_int_equal(after_rebuild("d"), P_NONE);
+	assert_int_equal(problem_of(&d), P_NONE);
+	expect_state("a", "revoked");
+	expect_state("b", "revoked");
+	expect_state("c", "revoked");
+	expect_state("d", "ready");
 }
 
 /* --- taking back ------------------------------------------------------------------------------------------------ */
