@@ -43,6 +43,8 @@ struct job {
 
 /* What a job needs of a row, copied. */
 struct snapshot_row job_row(struct arena *a, const struct snapshot_row *row);
+/* Whether a rebuild is about to find out what this row comes to. The mutex is held. */
+bool job_judges(const struct snapshots *sn, const struct snapshot_row *row);
 /* RESTING for us microseconds, then `then`; at once when us is 0. */
 void job_rest(struct job *j, int64_t us, enum job_state then);
 /* From the beginning, after a rest. Both: the mutex is held. */

@@ -130,6 +130,12 @@ static void clean_up(struct job *j)
 		snapshots_drop_file(s, str_of(build_result(j->build)->revision));
 }
 
+static void try_other(struct job *j)
+{
+	j->row = j->other;
+	job_begin_again(j, 0);
+}
+
 static void settled(struct work *work, bool committed, const struct answer *out, bool *keep)
 {
 	struct job *j = ((struct settle_work *)work)->job;
@@ -141,12 +147,12 @@ static void settled(struct work *work, bool committed, const struct answer *out,
 	else if (!j->again)
 		clean_up(j);
 	pthread_mutex_lock(&sn->mutex);
-	if (committed && j->other.id.p)
-		j->row = j->other;
 	if (!committed)
 		job_rest(j, REST_US, JOB_BUILT);
-	else if (j->again || j->other.id.p)
+	else if (j->again)
 		job_begin_again(j, 0);
+	else if (j->other.id.p && !job_judges(sn, &j->other))
+		try_other(j);
 	else
 		j->state = JOB_OVER;
 	sn->settling--;
