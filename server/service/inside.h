@@ -75,7 +75,8 @@ void snapshots_tick(struct service *s); /* deadlines of waiters; loop's thread *
 /* Loop's thread, before the loop ends: builds stop between two steps, and
  * nobody waits for a snapshot any longer. */
 void snapshots_drain(struct service *s);
-/* Writer, inside a savepoint: revokes what holds the prompt (see prompts_delete). */
+/* Writer, inside a savepoint: revokes what holds the prompt (see prompts_delete).
+ * What cannot be read is made anew after the commit, which decides. */
 int snapshots_revoke_prompt(struct service *s, struct store *db, struct str dataset, struct str prompt, struct err *e);
 /* Revoked or deleted rows: closes and unlinks files that no ready row uses. */
 void snapshots_sweep_files(struct service *s);

@@ -29,6 +29,7 @@ struct job {
 	struct str same;          /* what makes another the same: its recipe, build form */
 	struct wanted *wanted;
 	struct str rebuild;       /* the revision to be made anew; STR_NONE: a first build */
+	struct snapshot_row other; /* settling found that this one wants it too; id STR_NONE: none */
 	enum job_state state, then; /* then: what follows RESTING */
 	int64_t rest_until_us;    /* of clock_steady_us */
 	int naps, asks;
@@ -41,6 +42,10 @@ struct job {
 	bool again;               /* settling found that it must begin again */
 };
 
+/* What a job needs of a row, copied. */
+struct snapshot_row job_row(struct arena *a, const struct snapshot_row *row);
+/* Whether a rebuild is about to find out what this row comes to. The mutex is held. */
+bool job_judges(const struct snapshots *sn, const struct snapshot_row *row);
 /* RESTING for us microseconds, then `then`; at once when us is 0. */
 void job_rest(struct job *j, int64_t us, enum job_state then);
 /* From the beginning, after a rest. Both: the mutex is held. */

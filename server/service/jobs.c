@@ -19,19 +19,25 @@ static void job_free(struct job *j)
 	metric_add(M_JOBS, -1);
 }
 
+struct snapshot_row job_row(struct arena *a, const struct snapshot_row *row)
+{
+	return (struct snapshot_row){
+		.id = arena_str(a, row->id),
+		.dataset = arena_str(a, row->dataset),
+		.dataset_key = row->dataset_key,
+		.seq = row->seq,
+		.recipe = arena_str(a, row->recipe),
+		.revision = arena_str(a, row->revision),
+	};
+}
+
 static struct job *job_new(struct snapshots *sn, const struct snapshot_row *row)
 {
 	struct job *j = heap_zalloc(1, sizeof *j);
 
 	metric_add(M_JOBS, 1);
 	j->sn = sn;
-	j->row = (struct snapshot_row){
-		.id = arena_str(&j->arena, row->id),
-		.dataset = arena_str(&j->arena, row->dataset),
-		.dataset_key = row->dataset_key,
-		.seq = row->seq,
-		.recipe = arena_str(&j->arena, row->recipe),
-	};
+	j->row = job_row(&j->arena, row);
 	return j;
 }
 
@@ -64,12 +70,21 @@ static struct job *same_job(struct snapshots *sn, const struct job *like)
 	return NULL;
 }
 
-static struct job *rebuild_job(struct snapshots *sn, struct str revision)
+static bool rebuilding(const struct snapshots *sn, struct str revision)
 {
-	for (struct job *j = sn->jobs; j; j = j->next)
+	for (const struct job *j = sn->jobs; j; j = j->next)
 		if (j->rebuild.p && str_eq(j->rebuild, revision))
-			return j;
-	return NULL;
+			return true;
+	return false;
+}
+
+bool job_judges(const struct snapshots *sn, const struct snapshot_row *row)
+{
+	for (const struct job *j = sn->jobs; j; j = j->next)
+		if (j->rebuild.p && str_eq(j->rebuild, row->revision) && j->state != JOB_OVER &&
+		    j->row.dataset_key == row->dataset_key && j->row.seq == row->seq)
+			return true;
+	return false;
 }
 
 void job_rest(struct job *j, int64_t us, enum job_state then)
@@ -306,14 +321,14 @@ void jobs_build(struct snapshots *sn, const struct snapshot_row *row)
 		add_job(sn, j);
 }
 
-void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const char *why)
+static void add_rebuild(struct snapshots *sn, const struct snapshot_row *row, bool own, const char *why)
 {
 	struct job *j = job_new(sn, row);
 	bool there;
 
 	j->rebuild = arena_str(&j->arena, row->revision);
 	pthread_mutex_lock(&sn->mutex);
-	there = rebuild_job(sn, row->revision) != NULL;
+	there = own ? job_judges(sn, row) : rebuilding(sn, row->revision);
 	if (!there)
 		append(sn, j);
 	if (!there && !sn->stopping)
@@ -328,12 +343,22 @@ void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const ch
 	         STR_ARG(row->revision), why);
 }
 
+void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const char *why)
+{
+	add_rebuild(sn, row, false, why);
+}
+
+void jobs_judge(struct snapshots *sn, const struct snapshot_row *row, const char *why)
+{
+	add_rebuild(sn, row, true, why);
+}
+
 bool jobs_rebuilding(struct snapshots *sn, struct str revision)
 {
 	bool there;
 
 	pthread_mutex_lock(&sn->mutex);
-	there = rebuild_job(sn, revision) != NULL;
+	there = rebuilding(sn, revision);
 	pthread_mutex_unlock(&sn->mutex);
 	return there;
 }

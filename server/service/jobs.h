@@ -20,6 +20,7 @@
 
 struct job;
 struct waiting_for; /* a request that waits for a snapshot */
+struct doubt;       /* a row that a rebuild must judge */
 
 struct snapshots {
 	struct service *service;
@@ -28,6 +29,7 @@ struct snapshots {
 	pthread_cond_t settled; /* settling went down */
 	struct job *jobs;       /* oldest first */
 	struct waiting_for *waiters;
+	struct doubt *doubts;   /* takeback.c's; the writer's thread */
 	uint64_t changes;       /* how often rows were said to have changed */
 	int running, settling;
 	bool stopping;
@@ -46,6 +48,9 @@ enum { WAIT_SECONDS_MAX = 60 };
 void jobs_build(struct snapshots *sn, const struct snapshot_row *row);
 /* Any thread. A ready row's file is made anew; why goes to the log. */
 void jobs_rebuild(struct snapshots *sn, const struct snapshot_row *row, const char *why);
+/* The same, and from this very row: what it was made of may be gone, and the
+ * revision that comes out says so. */
+void jobs_judge(struct snapshots *sn, const struct snapshot_row *row, const char *why);
 bool jobs_rebuilding(struct snapshots *sn, struct str revision);
 /* 0 … 1; 0 when nothing is known of it. */
 double jobs_progress(struct snapshots *sn, struct str id);
@@ -73,5 +78,7 @@ void waiters_run(struct snapshots *sn, bool all);
 void snapshots_drop_file(struct service *s, struct str revision);
 /* All files that no ready row has. */
 void snapshots_sweep_dir(struct service *s, struct store *db);
+/* Doubts that nothing will be done about any more. */
+void snapshots_free_doubts(struct snapshots *sn);
 
 #endif

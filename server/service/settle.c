@@ -37,16 +37,27 @@ static int settle_one(struct store *db, const struct job *j, const struct wanted
 	return rc < 0 ? -1 : 0;
 }
 
-/* The file came out differently: its facts are no longer there. Another
- * dataset may hold the same facts still; that is for its own rebuild to see. */
+/* The row that the file was made anew from, and those that would have given
+ * the same: where it came out differently, their facts are no longer there. */
 static bool lost(const struct job *j, const struct snapshot_row *row)
 {
 	return row->dataset_key == j->row.dataset_key && row->seq == j->row.seq && str_eq(row->revision, j->rebuild);
 }
 
-static int revoke_lost(struct store *db, const struct job *j, struct err *e)
+static int revoke_row(struct store *db, const struct snapshot_row *row, struct str problem, struct err *e)
 {
-	struct snapshot_row *row, changed;
+	struct snapshot_row changed = *row;
+
+	changed.state = SNAPSHOT_REVOKED;
+	changed.problem = problem;
+	return store_snapshot_settle(db, &changed, e) < 0 ? -1 : 0;
+}
+
+/* Another dataset, or another number, may hold the same facts still: the first
+ * of those rows is tried next. */
+static int revoke_lost(struct store *db, struct job *j, struct err *e)
+{
+	struct snapshot_row *row;
 	struct buf text = BUF_INIT, after = BUF_INIT;
 	struct err why;
 	uint32_t n = 1;
@@ -61,11 +72,10 @@ static int revoke_lost(struct store *db, const struct job *j, struct err *e)
 		for (uint32_t i = 0; rc == 0 && i < n; i++) {
 			buf_clear(&after);
 			buf_str(&after, row[i].id);
-			changed = row[i];
-			changed.state = SNAPSHOT_REVOKED;
-			changed.problem = buf_view(&text);
-			if (lost(j, &row[i]) && store_snapshot_settle(db, &changed, e) < 0)
-				rc = -1;
+			if (lost(j, &row[i]))
+				rc = revoke_row(db, &row[i], buf_view(&text), e);
+			else if (j->other.id.p == NULL && str_eq(row[i].revision, j->rebuild))
+				j->other = job_row(&j->arena, &row[i]);
 		}
 		arena_release(&a);
 	}
@@ -105,6 +115,7 @@ static int apply_settle(struct work *work, struct store *db, struct answer *out,
 	(void)out;
 	if (replay_revoked(j, db, &revoked, e) < 0)
 		return -1;
+	j->other = (struct snapshot_row){.id = STR_NONE};
 	pthread_mutex_lock(&j->sn->mutex);
 	j->again = j->stale || revoked;
 	pthread_mutex_unlock(&j->sn->mutex);
@@ -137,6 +148,12 @@ static void clean_up(struct job *j)
 		snapshots_drop_file(s, str_of(build_result(j->build)->revision));
 }
 
+static void try_other(struct job *j)
+{
+	j->row = j->other;
+	job_begin_again(j, 0);
+}
+
 static void settled(struct work *work, bool committed, const struct answer *out, bool *keep)
 {
 	struct job *j = ((struct settle_work *)work)->job;
@@ -152,6 +169,8 @@ static void settled(struct work *work, bool committed, const struct answer *out,
 		job_rest(j, REST_US, JOB_BUILT);
 	else if (j->again)
 		job_begin_again(j, 0);
+	else if (j->other.id.p && !job_judges(sn, &j->other))
+		try_other(j);
 	else
 		j->state = JOB_OVER;
 	sn->settling--;

@@ -188,6 +188,7 @@ void snapshots_stop(struct service *s)
 		return;
 	jobs_drain(sn);
 	jobs_free(sn);
+	snapshots_free_doubts(sn);
 	shelf_free(sn->shelf);
 	pthread_cond_destroy(&sn->settled);
 	pthread_mutex_destroy(&sn->mutex);

@@ -6,7 +6,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "inside.h"
-#include "jobs.h"
+#include "job.h"
 #include "report.h"
 #include "service/snapshots.h"
 
@@ -106,11 +106,77 @@ void snapshots_sweep_dir(struct service *s, struct store *db)
 	closedir(dir);
 }
 
+/* --- doubts ---------------------------------------------------------------------------- */
+
+/* A ready row whose file could not be read when a prompt was deleted: whether
+ * it held the prompt shows in what it comes to now. */
+struct doubt {
+	struct doubt *next;
+	struct arena arena;
+	struct snapshot_row row;
+};
+
+/* The file goes at once: unread, it might hold what was deleted, and be read
+ * after a crash. Should the deletion fail, it is made anew all the same. */
+static void doubt(struct service *s, const struct snapshot_row *row)
+{
+	char path[SNAP_PATH_BYTES];
+	struct doubt *d;
+
+	snap_path(s->snap_dir, row->revision, path);
+	unlink(path);
+	for (d = s->snapshots->doubts; d; d = d->next)
+		if (str_eq(d->row.id, row->id))
+			return;
+	d = heap_zalloc(1, sizeof *d);
+	d->row = job_row(&d->arena, row);
+	d->next = s->snapshots->doubts;
+	s->snapshots->doubts = d;
+}
+
+static struct doubt *next_doubt(struct snapshots *sn)
+{
+	struct doubt *d = sn->doubts;
+
+	if (d)
+		sn->doubts = d->next;
+	return d;
+}
+
+static void doubt_free(struct doubt *d)
+{
+	arena_release(&d->arena);
+	heap_free(d);
+}
+
+void snapshots_free_doubts(struct snapshots *sn)
+{
+	struct doubt *d;
+
+	while ((d = next_doubt(sn)) != NULL)
+		doubt_free(d);
+}
+
+/* After the commit. What began before it may have read what is gone now. The
+ * job comes first, so that nobody opens a file before it is judged. */
+static void settle_doubts(struct snapshots *sn)
+{
+	struct doubt *d;
+
+	while ((d = next_doubt(sn)) != NULL) {
+		jobs_stale(sn, d->row.dataset);
+		jobs_judge(sn, &d->row, "it could not be read when a prompt was deleted");
+		shelf_forget(sn->shelf, d->row.id);
+		doubt_free(d);
+	}
+}
+
 void snapshots_sweep_files(struct service *s)
 {
 	struct err e = {0};
 	struct store *db;
 
+	settle_doubts(s->snapshots);
 	if (reader_get(s, &db, &e) < 0) {
 		log_warn("snapshots", "no sweep detail=\"%s\"", e.detail);
 		return;
@@ -146,19 +212,20 @@ static int file_holds(struct snap *snap, struct str prompt, struct err *e)
 	return 0;
 }
 
-/* A file that cannot be read is made anew at its next use; if the prompt was in
- * it, that is found out then, because the revision differs. */
-static bool holds(struct service *s, const struct snapshot_row *row, struct str prompt)
+/* 1 held, 0 not, -1: it cannot be read. */
+static int holds(struct service *s, const struct snapshot_row *row, struct str prompt)
 {
 	struct err e = {0};
 	struct snap *snap;
 	int held;
 
 	if (snap_open(&snap, s->snap_dir, row->revision, &e) < 0)
-		return false;
+		return -1;
 	held = file_holds(snap, prompt, &e);
+	if (snap_damaged(snap)) /* ids were compared with zeros */
+		held = -1;
 	snap_close(snap);
-	return held == 1;
+	return held;
 }
 
 static int revoke_page(struct service *s, struct store *db, const struct snapshot_row *row, uint32_t n,
@@ -172,11 +239,14 @@ static int revoke_page(struct service *s, struct store *db, const struct snapsho
 	report_problem(&text, &why);
 	for (uint32_t i = 0; rc >= 0 && i < n; i++) {
 		struct snapshot_row gone = row[i];
+		int held = row[i].state == SNAPSHOT_READY ? holds(s, &row[i], prompt) : 0;
 
 		gone.state = SNAPSHOT_REVOKED;
 		gone.problem = buf_view(&text);
-		if (row[i].state == SNAPSHOT_READY && holds(s, &row[i], prompt))
+		if (held > 0)
 			rc = store_snapshot_settle(db, &gone, e);
+		else if (held < 0)
+			doubt(s, &row[i]);
 	}
 	buf_release(&text);
 	return rc < 0 ? -1 : 0;

@@ -608,6 +608,31 @@ def test_a_missing_file_is_rebuilt(files):
         assert f.read() == content
 
 
+def test_a_deletion_while_the_file_is_lost(files):
+    """Two datasets share a file that is lost: the one that loses a prompt is revoked by itself, the other served."""
+    d, dataset, made, path = files
+    other = new_dataset(d, "files-again")
+    post(d, other, rows_of(2, 150))
+    same = make(d, other, {"split": "*", "pairing": {"strategy": "all"}})
+    assert same["revision"] == made["revision"]
+    body = served(d, same)
+    gone = json.loads(body.splitlines()[0])["prompt_id"]
+    d.stop()
+    os.unlink(path)
+    d.start()
+    assert d.request("DELETE", f"/v1/datasets/{dataset}/prompts/{gone}").status == 204
+    for _ in range(300):
+        state = d.request("GET", f"/v1/snapshots/{made['id']}").json()["state"]
+        if state == "revoked":
+            break
+        time.sleep(0.1)
+    assert state == "revoked"
+    assert batch(d, made["id"]).status == export(d, made["id"]).status == 410
+    assert served(d, same) == body
+    assert d.request("GET", f"/v1/snapshots/{same['id']}").json()["state"] == "ready"
+    assert os.path.getsize(path) == made["bytes"]
+
+
 def metric(d, name):
     text = d.request("GET", "/metrics").body.decode()
     return int(re.search(rf"^{name} (\d+)$", text, re.MULTILINE).group(1))
