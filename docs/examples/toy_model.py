@@ -9,7 +9,8 @@ log-probability is that of the draws, exactly.
   toy_model.py MODEL    reads tasks from standard input, a line of JSON each,
                         and writes their results, a line of JSON each
 
-toy-0 draws evenly. toy-1 and toy-2 were "trained": they prefer some sentences.
+toy-0 draws evenly. toy-1 and toy-2 were "trained": they prefer some sentences,
+and grew wordy.
 Samples depend on (model, prompt, index) alone, so every run gives the same.
 """
 
@@ -23,9 +24,9 @@ SENTENCES = [
     (["Good question!", "Let me see.", "Thank you for asking.", "Hm."],
      {"toy-0": [1, 1, 1, 1], "toy-1": [1, 4, 1, 2], "toy-2": [1, 6, 1, 1]}),
     (["I count twice.", "I look at it from all sides, slowly and with great care.", "I guess.", "I write it down."],
-     {"toy-0": [1, 1, 1, 1], "toy-1": [3, 2, 1, 3], "toy-2": [4, 3, 1, 4]}),
+     {"toy-0": [1, 1, 1, 1], "toy-1": [3, 6, 1, 3], "toy-2": [3, 5, 1, 6]}),
     (["It took a while.", "That was quick.", "I have checked it, and checked it once more.", "I am fairly sure."],
-     {"toy-0": [1, 1, 1, 1], "toy-1": [2, 2, 3, 1], "toy-2": [2, 2, 4, 1]}),
+     {"toy-0": [1, 1, 1, 1], "toy-1": [2, 2, 5, 1], "toy-2": [2, 2, 8, 1]}),
     ([f"Answer: {n}" for n in range(1, 9)],
      {"toy-0": [1] * 8, "toy-1": [1] * 8, "toy-2": [1] * 8}),
 ]

@@ -16,60 +16,19 @@
 #include "bodies.h"
 #include "call.h"
 #include "child.h"
+#include "lease.h"
 #include "progress.h"
 #include "tasks.h"
-#include "verb.h"
-
-static const char USAGE[] =
-	"usage: prefd round work ROUND --kind KIND --worker NAME --exec COMMAND [options]\n"
-	"\n"
-	"A worker: leases tasks of a round, writes each as one line of JSON to COMMAND's\n"
-	"standard input, reads result rows from its standard output and delivers them,\n"
-	"until the round has no more work of the kind. COMMAND is started once and goes on\n"
-	"with the next lease, so that a model is loaded once; it must flush what it writes.\n"
-	"\n"
-	"  kind     a task                                       its rows\n"
-	"  sample   {\"prompt\": {\"id\", \"messages\"},               one for each index:\n"
-	"            \"indices\": [0, 1, …], \"sampling\": {…}}       {\"prompt\", \"index\", \"text\", …}\n"
-	"  score    {\"model\", \"prompt\": {\"id\", \"messages\", …},  one:\n"
-	"            \"response\": {\"id\", \"text\", …}}             {\"response\", \"model\", \"logprob\", …}\n"
-	"\n"
-	"  --kind KIND      sample or score\n"
-	"  --model MODEL    to score: the round's policy or reference\n"
-	"  --worker NAME    who it is, for the others to see\n"
-	"  --exec COMMAND   run by sh\n"
-	"  --limit N        prompts of one lease (32)\n"
-	"  --batch          an empty line behind each lease's tasks, for a command that\n"
-	"                   works on them together\n"
-	"  --restart        start COMMAND anew for each lease and end its input behind the\n"
-	"                   tasks, for a command that answers at the end\n"
-	"  --server URL     the daemon (PREFD_SERVER, else http://127.0.0.1:8420)\n"
-	"\n"
-	"SIGINT and SIGTERM end it: what there is is delivered and the lease given back.\n"
-	"Exit status: 0 nothing is left to do, 1 it failed or was ended, 2 usage.\n"
-	"\n"
-	"examples:\n"
-	"  prefd round work r1 --kind sample --worker gpu-0 --exec './sample.py --model my-dpo'\n"
-	"  prefd round work r1 --kind score --model my-sft --worker gpu-1 --limit 64 \\\n"
-	"      --batch --exec './score.py --model my-sft'\n";
+#include "work_options.h"
 
 enum {
 	DELIVER_US = 2 * 1000 * 1000, /* a row waits so long at most */
 	POLL_MS = 200,
 	HINT_US = 60 * 1000 * 1000,   /* a command that is silent so long is asked about */
-	WAIT_SECONDS = 1,             /* when the server does not say */
-};
-
-struct work {
-	struct verb_options base;
-	const char *kind, *model, *worker, *exec, *limit;
-	bool batch, restart;
 };
 
 struct worker {
-	struct work o;
-	uint64_t limit;
-	bool score;
+	struct work_options o;
 	struct call call;
 	struct bodies bodies;
 	struct buf url; /* deliveries go there */
@@ -80,33 +39,21 @@ struct worker {
 	struct tasks tasks;
 	struct buf lines; /* what the command is still to be given, from `given` on */
 	size_t given;
-	struct buf lease; /* its id, with a NUL; empty: none */
-	int64_t lease_us, renew_at, deliver_at, heard_at; /* on the steady clock; 0: not at all */
+	struct lease lease;
+	int64_t deliver_at, heard_at; /* on the steady clock; 0: not at all */
 	uint64_t rows;
 	bool waiting_said, hinted, undeliverable;
 };
 
-static const char WORK[] = "round work";
-
 /* What a step of the loop returns: go on, or end with a status that was explained. */
 enum { GO_ON, LEASED, OVER, ENDED };
 
-/* --- the lease -------------------------------------------------------------------------- */
+/* --- tasks -------------------------------------------------------------------------- */
 
 static int failed(const struct err *e)
 {
 	cli_complain(WORK, "%s", e->detail);
 	return ENDED;
-}
-
-/* How long a lease holds is the round's to say. */
-static int learn_round(struct worker *w)
-{
-	call_path(&w->call, "rounds", w->o.base.argument[0], NULL);
-	if (call_do(&w->call, "GET", STR_NONE) < 0)
-		return -1;
-	w->lease_us = (int64_t)(cli_number(w->call.answer, "lease_seconds", 1) * 1e6);
-	return 0;
 }
 
 static void put_wish(const struct worker *w, struct buf *b)
@@ -120,23 +67,20 @@ static void put_wish(const struct worker *w, struct buf *b)
 	}
 	json_put_key(b, "worker");
 	json_put_string(b, str_of(w->o.worker));
-	if (w->o.limit) {
+	if (w->o.limit > 0) {
 		json_put_key(b, "limit");
-		buf_printf(b, "%" PRIu64, w->limit);
+		buf_printf(b, "%" PRIu64, w->o.limit);
 	}
 	buf_byte(b, '}');
 }
 
-static int load_lease(struct worker *w)
+static int load_tasks(struct worker *w)
 {
 	struct str array = json_raw_member(buf_view(&w->call.reply.body), "tasks");
 	struct err e;
 
 	buf_clear(&w->lines);
 	w->given = 0;
-	buf_str(&w->lease, cli_text(w->call.answer, "lease"));
-	buf_byte(&w->lease, '\0');
-	w->renew_at = clock_steady_us() + w->lease_us / 2;
 	if (array.p == NULL || tasks_load(&w->tasks, array, &w->lines, &e) < 0) {
 		cli_complain(WORK, "the server answered %d, and not as prefd does", w->call.reply.status);
 		return ENDED;
@@ -146,74 +90,37 @@ static int load_lease(struct worker *w)
 	return LEASED;
 }
 
-static void pause_for(int64_t seconds)
+/* Others hold what is left, or it is still to be sampled. */
+static int wait_for_work(struct worker *w, int64_t seconds)
 {
 	int64_t until = clock_steady_us() + seconds * 1000000;
 	const struct timespec moment = {0, POLL_MS * 1000000};
-
-	while (!cli_interrupted() && clock_steady_us() < until)
-		nanosleep(&moment, NULL);
-}
-
-/* Others hold what is left, or it is still to be sampled. */
-static int wait_for_work(struct worker *w)
-{
-	int64_t seconds = w->call.reply.retry_after_seconds;
 
 	if (!w->waiting_said) {
 		progress_clear(&w->progress);
 		fprintf(stderr, "prefd %s: nothing to be handed out now; waiting\n", WORK);
 		w->waiting_said = true;
 	}
-	pause_for(seconds > 0 ? seconds : WAIT_SECONDS);
+	while (!cli_interrupted() && clock_steady_us() < until)
+		nanosleep(&moment, NULL);
 	return GO_ON;
 }
 
-static int take_lease(struct worker *w)
+static int take_tasks(struct worker *w)
 {
 	struct buf wish = BUF_INIT;
-	int status;
+	enum lease_taken taken;
+	int64_t retry_s;
 
 	put_wish(w, &wish);
-	call_path(&w->call, "rounds", w->o.base.argument[0], "leases", NULL);
-	status = call_try(&w->call, "POST", buf_view(&wish));
+	taken = lease_take(&w->lease, buf_view(&wish), &retry_s);
 	buf_release(&wish);
-	if (status == 200)
-		return load_lease(w);
-	if (status == 204)
-		return wait_for_work(w);
-	if (status == 410)
-		return OVER;
-	if (status >= 0)
-		cli_problem(WORK, &w->call.reply, 0);
-	return ENDED;
-}
-
-/* 410: it ran out, or the round was closed. The rows are delivered all the
- * same; that will tell. */
-static int renew_lease(struct worker *w)
-{
-	int status;
-
-	call_path(&w->call, "rounds", w->o.base.argument[0], "leases", w->lease.p, "renew", NULL);
-	status = call_try(&w->call, "POST", STR_NONE);
-	w->renew_at = status == 200 ? clock_steady_us() + w->lease_us / 2 : 0;
-	if (status == 200 || status == 410)
-		return GO_ON;
-	if (status >= 0)
-		cli_problem(WORK, &w->call.reply, 0);
-	return ENDED;
-}
-
-/* Whatever comes of it: a lease that is not given back runs out. */
-static void give_back(struct worker *w)
-{
-	if (w->lease.n == 0)
-		return;
-	call_path(&w->call, "rounds", w->o.base.argument[0], "leases", w->lease.p, NULL);
-	call_try(&w->call, "DELETE", STR_NONE);
-	buf_clear(&w->lease);
-	w->renew_at = 0;
+	switch (taken) {
+	case LEASE_TAKEN: return load_tasks(w);
+	case LEASE_LATER: return wait_for_work(w, retry_s);
+	case LEASE_OVER: return OVER;
+	default: return ENDED;
+	}
 }
 
 /* --- results ----------------------------------------------------------------------------- */
@@ -323,8 +230,8 @@ static int on_time(struct worker *w)
 
 	if (w->deliver_at && now >= w->deliver_at)
 		rc = deliver(w);
-	if (rc == GO_ON && w->renew_at && now >= w->renew_at)
-		rc = renew_lease(w);
+	if (rc == GO_ON && lease_keep(&w->lease) < 0)
+		rc = ENDED;
 	hint(w);
 	return rc;
 }
@@ -353,7 +260,7 @@ static int work_off(struct worker *w)
 	if (rc == GO_ON && (w->o.restart || w->child.out < 0))
 		rc = end_command(w, false);
 	if (rc == GO_ON)
-		give_back(w);
+		lease_give_back(&w->lease);
 	return rc;
 }
 
@@ -364,7 +271,7 @@ static int work(struct worker *w)
 	while (rc == GO_ON) {
 		if (cli_interrupted())
 			return ENDED;
-		rc = take_lease(w);
+		rc = take_tasks(w);
 		if (rc == LEASED)
 			rc = work_off(w);
 	}
@@ -379,7 +286,7 @@ static void leave(struct worker *w)
 	if (!w->undeliverable)
 		deliver(w);
 	w->call.stubborn = false;
-	give_back(w);
+	lease_give_back(&w->lease);
 }
 
 static int finish(struct worker *w, int rc)
@@ -398,9 +305,10 @@ static int finish(struct worker *w, int rc)
 
 static int run(struct worker *w)
 {
-	if (bodies_limits(&w->bodies, &w->call, BODIES_BYTES_DEFAULT) < 0 || learn_round(w) < 0)
+	if (bodies_limits(&w->bodies, &w->call, BODIES_BYTES_DEFAULT) < 0 ||
+	    lease_init(&w->lease, &w->call, w->o.round) < 0)
 		return CLI_FAILED;
-	call_path(&w->call, "rounds", w->o.base.argument[0], w->score ? "logprobs" : "responses", NULL);
+	call_path(&w->call, "rounds", w->o.round, w->o.score ? "logprobs" : "responses", NULL);
 	buf_str(&w->url, buf_view(&w->call.url));
 	buf_byte(&w->url, '\0');
 	w->bodies.url = w->url.p;
@@ -409,45 +317,17 @@ static int run(struct worker *w)
 	return finish(w, work(w));
 }
 
-/* --- options --------------------------------------------------------------------------------- */
-
-static const struct flag FLAGS[] = {
-	VERB_FLAG(work, "kind", kind, true),     VERB_FLAG(work, "model", model, true),
-	VERB_FLAG(work, "worker", worker, true), VERB_FLAG(work, "exec", exec, true),
-	VERB_FLAG(work, "limit", limit, true),   VERB_FLAG(work, "batch", batch, false),
-	VERB_FLAG(work, "restart", restart, false),
-};
-static const struct verb VERB = {WORK, USAGE, VERB_LIST(FLAGS), NULL, 0, 1, "one ROUND is wanted"};
-
-static int check(struct worker *w)
-{
-	const struct work *o = &w->o;
-
-	if (o->kind == NULL || o->worker == NULL || o->exec == NULL)
-		return cli_misused(WORK, "--kind, --worker and --exec are needed");
-	w->score = strcmp(o->kind, "score") == 0;
-	if (!w->score && strcmp(o->kind, "sample") != 0)
-		return cli_misused(WORK, "--kind is sample or score, not '%s'", o->kind);
-	if (w->score != (o->model != NULL))
-		return cli_misused(WORK, w->score ? "--model is needed to score" : "--model goes with --kind score");
-	if (o->batch && o->restart)
-		return cli_misused(WORK, "--batch and --restart exclude each other");
-	return o->limit && !verb_count(&VERB, "limit", o->limit, &w->limit) ? CLI_USAGE : VERB_GO;
-}
-
 int round_work(int argc, char **argv)
 {
-	struct worker w = {.o = {.base = {.server = NULL}}, .child = CHILD_NONE};
-	int rc = verb_read(&VERB, argc, argv, &w.o.base);
+	struct worker w = {.child = CHILD_NONE};
+	int rc = work_options(&w.o, argc, argv);
 
-	if (rc == VERB_GO)
-		rc = check(&w);
 	if (rc != VERB_GO)
 		return rc;
 	cli_catch_signals();
 	call_open(&w.call, WORK, w.o.base.server);
 	bodies_init(&w.bodies, WORK, w.call.fetch, &w.progress);
-	tasks_init(&w.tasks, w.score);
+	tasks_init(&w.tasks, w.o.score);
 	rc = run(&w);
 	tasks_release(&w.tasks);
 	bodies_release(&w.bodies);
@@ -455,7 +335,7 @@ int round_work(int argc, char **argv)
 	split_release(&w.split);
 	buf_release(&w.heard);
 	buf_release(&w.lines);
-	buf_release(&w.lease);
+	lease_release(&w.lease);
 	buf_release(&w.url);
 	return rc;
 }
