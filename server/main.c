@@ -120,6 +120,7 @@ static int usage(FILE *to, int status)
 	        "  serve     run the daemon\n"
 	        "  import    send a file of scored responses to a running daemon\n"
 	        "  export    fetch a snapshot's examples as lines of JSON\n"
+	        "  round     show and drive a round: samples, rewards, pairs\n"
 	        "  check     check the settings, the database and the snapshot files\n"
 	        "  routes    list what the daemon answers to\n\n"
 	        "`prefd COMMAND --help` tells more. Version %s.\n",
@@ -140,6 +141,8 @@ int main(int argc, char **argv)
 		return cli_import(argc - 1, argv + 1);
 	if (strcmp(command, "export") == 0)
 		return cli_export(argc - 1, argv + 1);
+	if (strcmp(command, "round") == 0)
+		return cli_round(argc - 1, argv + 1);
 	if (strcmp(command, "check") == 0)
 		return cli_check(argc - 1, argv + 1);
 	if (strcmp(command, "routes") == 0)

@@ -5,6 +5,7 @@
 /* argv[0] is the subcommand's own name. 0 done, 1 failed, 2 usage. */
 int cli_import(int argc, char **argv);
 int cli_export(int argc, char **argv);
+int cli_round(int argc, char **argv);
 int cli_check(int argc, char **argv);
 
 #endif

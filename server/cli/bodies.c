@@ -6,7 +6,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/zip.h"
-#include "client.h"
 
 enum { HEADER_BYTES = 128, KEY_RANDOM_BYTES = 12 };
 
@@ -26,6 +25,30 @@ void bodies_release(struct bodies *b)
 	fetch_reply_release(&b->reply);
 	buf_release(&b->rows);
 	buf_release(&b->packed);
+}
+
+static uint64_t limit_of(const struct json *limits, const char *name, uint64_t otherwise)
+{
+	double n = cli_number(limits, name, 0);
+
+	return n >= 1 ? (uint64_t)n : otherwise;
+}
+
+int bodies_limits(struct bodies *b, struct call *c, uint64_t body_bytes)
+{
+	uint64_t most;
+
+	call_path(c, "limits", NULL);
+	if (call_do(c, "GET", STR_NONE) < 0)
+		return -1;
+	most = limit_of(c->answer, "body_bytes", body_bytes);
+	b->body_bytes = body_bytes < most ? body_bytes : most;
+	b->body_rows = limit_of(c->answer, "rows", UINT64_MAX);
+	b->row_bytes = limit_of(c->answer, "row_bytes", BODIES_ROW_BYTES_HELD);
+	/* The newline of a body's only row must fit as well. */
+	if (b->row_bytes >= most)
+		b->row_bytes = most - 1;
+	return 0;
 }
 
 /* --- filling -------------------------------------------------------------------- */
@@ -148,7 +171,7 @@ int bodies_post(struct bodies *b, struct err *e)
 
 	if (b->row_count == 0)
 		return 0;
-	snprintf(key, sizeof key, "Idempotency-Key: prefd-import-%s-%" PRIu64, b->key, b->posts);
+	snprintf(key, sizeof key, "Idempotency-Key: prefd-%s-%" PRIu64, b->key, b->posts);
 	buf_clear(&b->packed);
 	zip_whole(CODING_ZSTD, buf_view(&b->rows), &b->packed);
 	q.body = buf_view(&b->packed);

@@ -5,8 +5,7 @@
 #ifndef PREFD_CLI_BODIES_H
 #define PREFD_CLI_BODIES_H
 
-#include "base/buf.h"
-#include "base/fetch.h"
+#include "call.h"
 #include "progress.h"
 
 /* What posting returns beside 0: a signal came (SOURCE_INTERRUPTED too);
@@ -24,6 +23,7 @@ struct tally {
 struct bodies {
 	const char *command, *url;
 	uint64_t body_bytes, body_rows; /* of a body at most */
+	uint64_t row_bytes;             /* of a row at most; a longer one is the caller's to refuse */
 	struct fetch *fetch;
 	struct progress *progress; /* taken off the terminal before anything is said */
 	struct fetch_reply reply;
@@ -38,9 +38,18 @@ struct bodies {
 	int tallies;
 };
 
-/* What it points to outlives it; the caller fills in url and the limits. */
+enum {
+	BODIES_BYTES_DEFAULT = 4 * 1024 * 1024, /* of a body */
+	BODIES_BYTES_MIN = 1024,
+	BODIES_ROW_BYTES_HELD = 64 * 1024 * 1024, /* a row longer than this ends the reading */
+};
+
+/* What it points to outlives it; the caller fills in url. */
 void bodies_init(struct bodies *b, const char *command, struct fetch *fetch, struct progress *progress);
 void bodies_release(struct bodies *b);
+/* What the server takes bounds what is sent: asks it once. body_bytes is what
+ * was wished for. 0; -1: it was said what is wrong. */
+int bodies_limits(struct bodies *b, struct call *c, uint64_t body_bytes);
 /* Whether a row of n bytes still goes into the body that is being filled. */
 bool bodies_take(const struct bodies *b, size_t n);
 void bodies_add(struct bodies *b, uint64_t number, struct str row);

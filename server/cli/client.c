@@ -19,14 +19,13 @@ enum {
 
 /* --- options ------------------------------------------------------------------ */
 
-/* What a server or a file says must not steer the terminal. */
-static void put_line(struct buf *line)
+void cli_line(FILE *to, struct buf *line)
 {
 	for (size_t i = 0; i < line->n; i++)
 		if ((unsigned char)line->p[i] < ' ' || line->p[i] == 127)
 			line->p[i] = '?';
 	buf_byte(line, '\n');
-	fwrite(line->p, 1, line->n, stderr);
+	fwrite(line->p, 1, line->n, to);
 	buf_release(line);
 }
 
@@ -37,7 +36,7 @@ static void say(const char *command, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof text, fmt, ap);
 	buf_printf(&line, "prefd %s: %s", command, text);
-	put_line(&line);
+	cli_line(stderr, &line);
 }
 
 void cli_complain(const char *command, const char *fmt, ...)
@@ -157,24 +156,24 @@ bool cli_wait(struct patience *p, const struct fetch_reply *reply)
 
 /* --- answers -------------------------------------------------------------------- */
 
-static struct str text_of(const struct json *object, const char *key)
+struct str cli_text(const struct json *object, const char *key)
 {
-	const struct json *v = json_get(object, key);
+	const struct json *v = object ? json_get(object, key) : NULL;
 
 	return v && json_type(v) == JSON_STRING ? json_string(v) : STR_NONE;
 }
 
-static double number_of(const struct json *object, const char *key, double otherwise)
+double cli_number(const struct json *object, const char *key, double otherwise)
 {
-	const struct json *v = json_get(object, key);
+	const struct json *v = object ? json_get(object, key) : NULL;
 
 	return v && json_type(v) == JSON_NUMBER ? json_number(v) : otherwise;
 }
 
 static void put_row_error(const struct json *error, uint64_t first_row)
 {
-	struct str pointer = text_of(error, "pointer");
-	double row = number_of(error, "row", -1);
+	struct str pointer = cli_text(error, "pointer");
+	double row = cli_number(error, "row", -1);
 	struct buf line = BUF_INIT;
 
 	buf_z(&line, "  ");
@@ -182,8 +181,8 @@ static void put_row_error(const struct json *error, uint64_t first_row)
 		buf_printf(&line, "row %" PRIu64, first_row + (uint64_t)row);
 	if (pointer.n > 0)
 		buf_printf(&line, "%s%.*s", row >= 0 ? ", " : "", STR_ARG(pointer));
-	buf_printf(&line, ": %.*s", STR_ARG(text_of(error, "detail")));
-	put_line(&line);
+	buf_printf(&line, ": %.*s", STR_ARG(cli_text(error, "detail")));
+	cli_line(stderr, &line);
 }
 
 uint64_t cli_errors(const struct json *answer, uint64_t first_row, uint64_t *left)
@@ -193,7 +192,7 @@ uint64_t cli_errors(const struct json *answer, uint64_t first_row, uint64_t *lef
 
 	if (errors == NULL || json_type(errors) != JSON_ARRAY)
 		return 0;
-	total = (uint64_t)number_of(answer, "errors_total", (double)json_size(errors));
+	total = (uint64_t)cli_number(answer, "errors_total", (double)json_size(errors));
 	for (const struct json *c = json_first(errors); c && shown < *left; c = json_next(c), shown++)
 		put_row_error(c, first_row);
 	if (shown < total && shown < *left)
@@ -207,18 +206,20 @@ void cli_problem(const char *command, const struct fetch_reply *reply, uint64_t 
 	struct arena a;
 	struct err e;
 	const struct json *v;
-	struct str title, detail;
+	struct str title, detail, pointer = STR_NONE;
 	uint64_t left = CLI_ERRORS_SHOWN_MAX;
 
 	arena_init(&a);
 	v = json_parse(&a, buf_view(&reply->body), JSON_DEPTH_MAX, &e);
-	title = text_of(v, "title");
-	detail = text_of(v, "detail");
+	title = cli_text(v, "title");
+	detail = cli_text(v, "detail");
+	if (v && json_get(v, "errors") == NULL)
+		pointer = cli_text(v, "pointer"); /* rows have their own */
 	if (title.p == NULL) {
 		cli_complain(command, "the server answered %d, and not as prefd does", reply->status);
 	} else {
-		cli_complain(command, "%.*s (%d)%s%.*s", STR_ARG(title), reply->status, detail.n ? ": " : "",
-		             STR_ARG(detail));
+		cli_complain(command, "%.*s (%d)%s%.*s%s%.*s", STR_ARG(title), reply->status, pointer.n ? ": " : "",
+		             STR_ARG(pointer), detail.n ? ": " : "", STR_ARG(detail));
 		cli_errors(v, first_row, &left);
 	}
 	arena_release(&a);

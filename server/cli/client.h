@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "base/buf.h"
 #include "base/fetch.h"
 #include "base/json.h"
@@ -20,6 +21,9 @@ int cli_option(const char *command, int argc, char **argv, const struct option *
 void cli_complain(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same and a hint at --help; returns CLI_USAGE. */
 int cli_misused(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints and releases it; control characters show as '?', because what a server
+ * or a file says must not steer the terminal. */
+void cli_line(FILE *to, struct buf *line);
 /* "4MiB", "512KiB", "1000000": bytes; false when it is none. */
 bool cli_bytes(const char *text, uint64_t *bytes);
 /* Digits only. */
@@ -46,6 +50,10 @@ bool cli_may_retry(const struct fetch_reply *reply, const struct err *e);
 bool cli_wait(struct patience *p, const struct fetch_reply *reply);
 
 /* --- answers ---------------------------------------------------------------- */
+
+/* A member of an object (NULL: nothing has members) when it is of that type. */
+struct str cli_text(const struct json *object, const char *key);
+double cli_number(const struct json *object, const char *key, double otherwise);
 
 /* A problem+json in plain words; rows are counted from first_row. */
 void cli_problem(const char *command, const struct fetch_reply *reply, uint64_t first_row);

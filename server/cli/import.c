@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "bodies.h"
+#include "call.h"
 #include "cli/cli.h"
 #include "client.h"
 #include "import_options.h"
@@ -15,16 +16,12 @@
 
 static const char COMMAND[] = "import";
 
-/* A row longer than this ends the import. */
-enum { ROW_BYTES_HELD = 64 * 1024 * 1024 };
-
 struct import {
 	struct import_options o;
 	struct source source;
-	struct fetch *fetch;
-	struct buf base, url; /* of the dataset; of the rows */
+	struct call call;
+	struct buf url; /* of the rows */
 	char *dataset;
-	uint64_t row_bytes;   /* the server's limit */
 	uint64_t start_row, rejected_before;
 	uint64_t too_long;    /* rows that were refused here */
 	struct bodies bodies;
@@ -33,68 +30,6 @@ struct import {
 };
 
 /* --- before the rows ------------------------------------------------------------------ */
-
-/* One small request, patiently; its answer in reply. Says what is wrong. */
-static int ask(struct import *im, const char *method, const char *url, struct str body, struct fetch_reply *reply)
-{
-	static const char *const headers[] = {"Content-Type: application/json", NULL};
-	struct fetch_request q = {.method = method, .url = url, .headers = body.p ? headers : NULL, .body = body};
-	struct patience patience = {0};
-	struct err e;
-
-	do {
-		if (fetch_do(im->fetch, &q, reply, &e) < 0) {
-			cli_complain(COMMAND, "%s", e.detail);
-			return -1;
-		}
-		if (!cli_may_retry(reply, NULL))
-			break;
-	} while (cli_wait(&patience, reply));
-	if (reply->status == 200 || reply->status == 201)
-		return 0;
-	cli_problem(COMMAND, reply, 0);
-	return -1;
-}
-
-static uint64_t limit_of(const struct json *limits, const char *name, uint64_t otherwise)
-{
-	const struct json *v = limits ? json_get(limits, name) : NULL;
-
-	return v && json_type(v) == JSON_NUMBER && json_number(v) >= 1 ? (uint64_t)json_number(v) : otherwise;
-}
-
-/* What the server takes bounds what is sent; a size that was asked for is only lowered. */
-static int learn_limits(struct import *im)
-{
-	struct fetch_reply reply;
-	struct buf url = BUF_INIT;
-	struct arena a;
-	struct err e;
-	const struct json *v;
-	uint64_t most;
-
-	arena_init(&a);
-	fetch_reply_init(&reply);
-	cli_server(&url, im->o.server);
-	buf_add(&url, "/v1/limits", sizeof "/v1/limits");
-	if (ask(im, "GET", url.p, STR_NONE, &reply) < 0) {
-		buf_release(&url);
-		fetch_reply_release(&reply);
-		return -1;
-	}
-	v = json_parse(&a, buf_view(&reply.body), JSON_DEPTH_MAX, &e);
-	most = limit_of(v, "body_bytes", im->o.body_bytes);
-	im->bodies.body_bytes = im->o.body_bytes < most ? im->o.body_bytes : most;
-	im->bodies.body_rows = limit_of(v, "rows", UINT64_MAX);
-	im->row_bytes = limit_of(v, "row_bytes", ROW_BYTES_HELD);
-	/* The newline of a body's only row must fit as well. */
-	if (im->row_bytes >= most)
-		im->row_bytes = most - 1;
-	arena_release(&a);
-	fetch_reply_release(&reply);
-	buf_release(&url);
-	return 0;
-}
 
 static void put_dataset(const struct import_options *o, struct buf *body)
 {
@@ -116,24 +51,18 @@ static void put_dataset(const struct import_options *o, struct buf *body)
  * a dataset from one of the same name that was deleted: progress belongs to one. */
 static int prepare_dataset(struct import *im, struct buf *created_at)
 {
-	struct fetch_reply reply;
+	struct call *c = &im->call;
 	struct buf body = BUF_INIT;
-	struct err e;
 	int rc;
 
-	fetch_reply_init(&reply);
 	put_dataset(&im->o, &body);
-	buf_byte(&im->base, '\0');
-	rc = im->o.create ? ask(im, "PUT", im->base.p, buf_view(&body), &reply)
-	                  : ask(im, "GET", im->base.p, STR_NONE, &reply);
-	if (rc == 0 && json_scan(buf_view(&reply.body), JSON_DEPTH_MAX, &e) == 0) {
-		buf_str(created_at, json_raw_member(buf_view(&reply.body), "created_at"));
-	} else if (reply.status == 404) {
+	call_path(c, "datasets", im->dataset, NULL);
+	rc = im->o.create ? call_do(c, "PUT", buf_view(&body)) : call_do(c, "GET", STR_NONE);
+	if (rc == 0)
+		buf_str(created_at, json_raw_member(buf_view(&c->reply.body), "created_at"));
+	else if (c->reply.status == 404)
 		fprintf(stderr, "  (--create makes the dataset)\n");
-	}
-	im->base.n--;
 	buf_release(&body);
-	fetch_reply_release(&reply);
 	return rc;
 }
 
@@ -141,8 +70,8 @@ static void make_url(struct import *im)
 {
 	const struct import_options *o = &im->o;
 
-	buf_str(&im->url, buf_view(&im->base));
-	cli_segment(&im->url, o->kind);
+	call_path(&im->call, "datasets", im->dataset, o->kind, NULL);
+	buf_str(&im->url, buf_view(&im->call.url));
 	cli_query(&im->url, "format", o->format);
 	cli_query(&im->url, "judge", o->judge);
 	cli_query(&im->url, "fix_overall", o->fix_overall ? "true" : NULL);
@@ -202,7 +131,7 @@ static int refuse_row(struct import *im, uint64_t number, struct str row, struct
 		return rc;
 	progress_clear(&im->progress);
 	fprintf(stderr, "  row %" PRIu64 ": %zu bytes, and the server takes rows of at most %" PRIu64 "\n", number,
-	        row.n, im->row_bytes);
+	        row.n, im->bodies.row_bytes);
 	im->too_long++;
 	im->start_row = number + (im->o.on_error ? 1 : 0);
 	return im->o.on_error ? 0 : BODIES_REFUSED;
@@ -219,7 +148,7 @@ static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
 		return 0;
 	if (im->bodies.posts == 0 && im->bodies.row_count == 0)
 		progress_begin(&im->progress, im->source.read_bytes);
-	if (row.n > im->row_bytes)
+	if (row.n > im->bodies.row_bytes)
 		return refuse_row(im, number, row, e);
 	if (!bodies_take(&im->bodies, row.n))
 		rc = post(im, e);
@@ -230,7 +159,7 @@ static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
 
 static int send_rows(struct import *im, struct err *e)
 {
-	int rc = source_rows(&im->source, ROW_BYTES_HELD, on_row, im, e);
+	int rc = source_rows(&im->source, BODIES_ROW_BYTES_HELD, on_row, im, e);
 
 	struct err last;
 
@@ -285,7 +214,7 @@ static int run(struct import *im)
 		cli_complain(COMMAND, "%s", e.detail);
 		return CLI_FAILED;
 	}
-	rc = learn_limits(im);
+	rc = bodies_limits(&im->bodies, &im->call, im->o.body_bytes);
 	if (rc == 0)
 		rc = prepare_dataset(im, &created_at);
 	if (rc < 0) {
@@ -321,17 +250,13 @@ int cli_import(int argc, char **argv)
 	if (im.o.help || rc != CLI_DONE)
 		return rc;
 	cli_catch_signals();
-	im.fetch = fetch_new();
+	call_open(&im.call, COMMAND, im.o.server);
 	im.dataset = dataset_name(&im.o);
-	cli_server(&im.base, im.o.server);
-	buf_lit(&im.base, "/v1/datasets");
-	cli_segment(&im.base, im.dataset);
-	bodies_init(&im.bodies, COMMAND, im.fetch, &im.progress);
+	bodies_init(&im.bodies, COMMAND, im.call.fetch, &im.progress);
 	rc = run(&im);
 	bodies_release(&im.bodies);
 	source_close(&im.source);
-	fetch_free(im.fetch);
-	buf_release(&im.base);
+	call_close(&im.call);
 	buf_release(&im.url);
 	heap_free(im.dataset);
 	return rc;

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bodies.h"
 #include "client.h"
-
-enum { BODY_BYTES_DEFAULT = 4 * 1024 * 1024, BODY_BYTES_MIN = 1024 };
 
 static const char COMMAND[] = "import";
 
@@ -111,7 +110,7 @@ static int set_number(struct import_options *o, int c, const char *value)
 		o->has_start_row = true;
 		return cli_whole(value, &o->start_row) ? CLI_DONE : bad_value("--start-row", value, "a whole number");
 	}
-	if (!cli_bytes(value, &o->body_bytes) || o->body_bytes < BODY_BYTES_MIN)
+	if (!cli_bytes(value, &o->body_bytes) || o->body_bytes < BODIES_BYTES_MIN)
 		return bad_value("--body-bytes", value, "a size from 1KiB on, as 4MiB");
 	return CLI_DONE;
 }
@@ -140,7 +139,7 @@ int import_options(struct import_options *o, int argc, char **argv)
 {
 	int c, rc = CLI_DONE;
 
-	*o = (struct import_options){.kind = "records", .body_bytes = BODY_BYTES_DEFAULT};
+	*o = (struct import_options){.kind = "records", .body_bytes = BODIES_BYTES_DEFAULT};
 	while (rc == CLI_DONE && (c = cli_option(COMMAND, argc, argv, LONG)) != -1) {
 		if (c == 'h') {
 			o->help = true;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 enum {
-	BAR_CELLS = 24,
+	BAR_CELLS = PROGRESS_BAR_BYTES - 3,
 	TERMINAL_EVERY_US = 100 * 1000,
 	PLAIN_EVERY_US = 5 * 1000 * 1000,
 	LINE_BYTES = 200,
@@ -55,21 +55,21 @@ static void put_left(const struct progress *p, const struct progress_state *s, d
 	snprintf(line + n, LINE_BYTES - n, ", %d:%02d left", left / 60, left % 60);
 }
 
-static void put_bar(const struct progress *p, const struct progress_state *s, char bar[BAR_CELLS + 4])
+void progress_bar(double share, char bar[PROGRESS_BAR_BYTES])
 {
-	int full = (int)((double)s->read_bytes / (double)p->size_bytes * BAR_CELLS);
+	int full = (int)(share * BAR_CELLS);
 
 	bar[0] = '[';
 	for (int i = 0; i < BAR_CELLS; i++)
 		bar[i + 1] = i < full ? '#' : '.';
-	strcpy(bar + BAR_CELLS + 1, "] ");
+	strcpy(bar + BAR_CELLS + 1, "]");
 }
 
 void progress_show(struct progress *p, const struct progress_state *s)
 {
 	int64_t now = clock_steady_us();
 	bool sized = p->size_bytes > 0 && s->read_bytes <= p->size_bytes;
-	char line[LINE_BYTES], bar[BAR_CELLS + 4] = "";
+	char line[LINE_BYTES], bar[PROGRESS_BAR_BYTES] = "";
 
 	if (now - p->shown_us < (p->terminal ? TERMINAL_EVERY_US : PLAIN_EVERY_US))
 		return;
@@ -77,10 +77,10 @@ void progress_show(struct progress *p, const struct progress_state *s)
 	put_amounts(line, s, progress_seconds(p));
 	if (sized) {
 		put_left(p, s, progress_seconds(p), line);
-		put_bar(p, s, bar);
+		progress_bar((double)s->read_bytes / (double)p->size_bytes, bar);
 	}
 	if (p->terminal)
-		fprintf(stderr, "\r%s%s\033[K", bar, line);
+		fprintf(stderr, "\r%s%s%s\033[K", bar, bar[0] ? " " : "", line);
 	else
 		fprintf(stderr, "prefd %s: %s\n", p->command, line);
 	p->drawn = p->terminal;

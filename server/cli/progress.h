@@ -30,4 +30,8 @@ void progress_show(struct progress *p, const struct progress_state *s);
 void progress_clear(struct progress *p);
 double progress_seconds(const struct progress *p);
 
+/* "[######..........]" of a share from 0 to 1. */
+enum { PROGRESS_BAR_BYTES = 27 };
+void progress_bar(double share, char bar[PROGRESS_BAR_BYTES]);
+
 #endif

@@ -43,12 +43,12 @@ def test_the_man_pages_commands_are_the_programs():
     assert said.returncode == 0
     commands = re.findall(r"^  ([a-z]+)  ", said.stdout, re.MULTILINE)
     assert {"serve", "import", "export", "check"} <= set(commands)
-    section = read("docs", "prefd.1").split(".Ss Commands")[1].split(".Ss Settings")[0]
+    section = read("docs", "prefd.1").split(".Ss Commands")[1].split(".Ss ")[0]
     assert re.findall(r"^\.It Cm (\w+)$", section, re.MULTILINE) == commands
 
 
 def test_every_command_helps_with_examples():
-    for command in ("import", "export", "check"):
+    for command in ("import", "export", "round", "check"):
         said = prefd(command, "--help")
         assert said.returncode == 0 and said.stderr == ""
         assert said.stdout.startswith(f"usage: prefd {command} ") and "examples:\n" in said.stdout

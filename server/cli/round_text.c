@@ -1,0 +1,141 @@
+#include "round_text.h"
+
+#include "client.h"
+#include "progress.h"
+
+/* --- parts ----------------------------------------------------------------------- */
+
+void round_number(struct buf *out, const struct json *number)
+{
+	if (number && json_type(number) == JSON_NUMBER)
+		buf_printf(out, "%.6g", json_number(number));
+	else
+		buf_byte(out, '-');
+}
+
+void round_counts(struct buf *out, const struct json *counts)
+{
+	const char *glue = "";
+
+	for (const struct json *c = counts ? json_first(counts) : NULL; c; c = json_next(c)) {
+		if (json_type(c) != JSON_NUMBER || json_number(c) == 0)
+			continue;
+		buf_printf(out, "%s%.0f %.*s", glue, json_number(c), STR_ARG(json_key(c)));
+		glue = ", ";
+	}
+	if (*glue == '\0')
+		buf_lit(out, "none");
+}
+
+void rescoring_line(struct buf *out, const struct json *rescoring)
+{
+	const struct json *gap = json_get(rescoring, "length_gap");
+
+	buf_lit(out, "alpha ");
+	round_number(out, json_get(rescoring, "alpha"));
+	buf_lit(out, ", beta ");
+	round_number(out, json_get(rescoring, "beta"));
+	buf_printf(out, ": %.0f pairs of %.0f prompts", cli_number(rescoring, "pairs", 0),
+	           cli_number(rescoring, "prompts", 0));
+	buf_printf(out, ", length gap %.1f to %.1f", cli_number(gap, "before", 0), cli_number(gap, "after", 0));
+}
+
+/* --- how far -------------------------------------------------------------------- */
+
+static struct share share_of(const struct json *object)
+{
+	return (struct share){cli_number(object, "wanted", 0), cli_number(object, "there", 0)};
+}
+
+static struct share logprobs_of(const struct json *round, const char *which)
+{
+	const struct json *all = json_get(round, "logprobs");
+	struct str model = cli_text(round, which);
+
+	for (const struct json *m = all ? json_first(all) : NULL; m; m = json_next(m))
+		if (str_eq(json_key(m), model))
+			return share_of(m);
+	return (struct share){0, 0};
+}
+
+struct round_shares round_shares(const struct json *round)
+{
+	return (struct round_shares){share_of(json_get(round, "responses")), logprobs_of(round, "policy"),
+	                             logprobs_of(round, "reference"), str_eq(cli_text(round, "state"), STR("closed"))};
+}
+
+bool round_complete(const struct round_shares *s)
+{
+	return s->responses.there >= s->responses.wanted && s->policy.there >= s->policy.wanted &&
+	       s->reference.there >= s->reference.wanted;
+}
+
+/* --- the block ------------------------------------------------------------------- */
+
+static const char *responses_word(const struct json *round)
+{
+	return str_eq(cli_text(round, "responses_from"), STR("dataset")) ? "responses" : "samples";
+}
+
+static void put_bar(struct buf *out, const char *what, struct share s)
+{
+	char bar[PROGRESS_BAR_BYTES];
+
+	progress_bar(s.wanted > 0 ? s.there / s.wanted : 1, bar);
+	buf_printf(out, "  %-10s %s %.0f of %.0f\n", what, bar, s.there, s.wanted);
+}
+
+static void put_head(struct buf *out, const struct json *round)
+{
+	struct str previous = cli_text(round, "previous");
+
+	buf_printf(out, "%.*s: %.*s, %.0f prompts of %.*s", STR_ARG(cli_text(round, "id")),
+	           STR_ARG(cli_text(round, "state")), cli_number(round, "prompts", 0), STR_ARG(cli_text(round, "dataset")));
+	if (previous.p)
+		buf_printf(out, ", after %.*s", STR_ARG(previous));
+	buf_printf(out, "\n  %.*s against %.*s\n", STR_ARG(cli_text(round, "policy")), STR_ARG(cli_text(round, "reference")));
+}
+
+static void put_rescorings(struct buf *out, const struct json *round)
+{
+	const struct json *list = json_get(round, "rescorings");
+
+	for (const struct json *x = list ? json_first(list) : NULL; x; x = json_next(x)) {
+		buf_printf(out, "  %-10s %.0f: ", "rescoring", cli_number(x, "rescoring", 0));
+		rescoring_line(out, x);
+		buf_byte(out, '\n');
+	}
+}
+
+static void put_snapshots(struct buf *out, const struct json *round)
+{
+	const struct json *list = json_get(round, "snapshots");
+
+	for (const struct json *x = list ? json_first(list) : NULL; x; x = json_next(x))
+		if (json_type(x) == JSON_STRING)
+			buf_printf(out, "  %-10s %.*s\n", "snapshot", STR_ARG(json_string(x)));
+}
+
+void round_block(struct buf *out, const struct json *round)
+{
+	struct round_shares s = round_shares(round);
+
+	put_head(out, round);
+	put_bar(out, responses_word(round), s.responses);
+	put_bar(out, "policy", s.policy);
+	put_bar(out, "reference", s.reference);
+	buf_printf(out, "  %-10s %.0f\n", "leases", cli_number(round, "leases", 0));
+	put_rescorings(out, round);
+	put_snapshots(out, round);
+}
+
+void round_line(struct buf *out, const struct json *round)
+{
+	struct round_shares s = round_shares(round);
+
+	buf_printf(out, "%.*s: %.*s, %s %.0f of %.0f", STR_ARG(cli_text(round, "id")), STR_ARG(cli_text(round, "state")),
+	           responses_word(round), s.responses.there, s.responses.wanted);
+	buf_printf(out, ", policy %.0f of %.0f, reference %.0f of %.0f", s.policy.there, s.policy.wanted,
+	           s.reference.there, s.reference.wanted);
+	buf_printf(out, ", leases %.0f", cli_number(round, "leases", 0));
+}

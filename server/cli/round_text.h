@@ -1,0 +1,30 @@
+/* round_text.h - a round as a person reads it. */
+#ifndef PREFD_CLI_ROUND_TEXT_H
+#define PREFD_CLI_ROUND_TEXT_H
+
+#include "base/buf.h"
+#include "base/json.h"
+
+/* How far it is. All is there when each is; a closed round gets no further. */
+struct round_shares {
+	struct share {
+		double wanted, there;
+	} responses, policy, reference;
+	bool closed;
+};
+
+struct round_shares round_shares(const struct json *round);
+bool round_complete(const struct round_shares *s);
+
+/* Several lines, with bars. */
+void round_block(struct buf *out, const struct json *round);
+/* One line, without bars and without a newline. */
+void round_line(struct buf *out, const struct json *round);
+/* "alpha 0.001, beta 0.1: 140 pairs of 144 prompts, …" of a rescoring. */
+void rescoring_line(struct buf *out, const struct json *rescoring);
+/* "3 tied, 1 too_few_responses" of an object of counts; "none". */
+void round_counts(struct buf *out, const struct json *counts);
+/* At most six significant digits; "-" for what is no number. */
+void round_number(struct buf *out, const struct json *number);
+
+#endif
