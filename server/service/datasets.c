@@ -9,7 +9,7 @@
 
 #define RANGE_WIDTH_MAX 1e150 /* two of them multiplied are finite */
 enum { ATTRIBUTES_MAX = 256 };  /* declared at once; each score looks through them */
-enum { DELETE_ROWS = 2000 }; /* rows a commit, so that no reader waits long for a checkpoint */
+enum { DELETE_ROWS = 2000 }; /* rows a slice; of a dataset also a commit, so that no reader waits long for a checkpoint */
 
 /* --- PUT ------------------------------------------------------------------------------ */
 
@@ -145,10 +145,13 @@ void datasets_put(struct service *s, struct str name, struct str body, struct pe
 	put_settled(&w->work, false, NULL, NULL);
 }
 
-/* --- DELETE, in slices -------------------------------------------------------------------- */
+/* --- DELETE --------------------------------------------------------------------------------- */
 
-/* The first slice carries the request; those after it are the service's own
- * work and hand the request on, until the last finishes it. */
+/* A prompt goes in one transaction: it is bounded (RESPONSES_PER_PROMPT_MAX),
+ * and half of one must never be seen, whatever happens in between. A dataset is
+ * marked as going in the request's own slice and is unknown from then on; the
+ * slices after it are the service's own work and hand the request on, until the
+ * last finishes it. After a crash housekeeping goes on with what is marked. */
 struct delete_work {
 	struct work work;
 	struct service *service;
@@ -158,20 +161,27 @@ struct delete_work {
 	bool first, more;
 };
 
+static int delete_prompt(struct delete_work *w, struct store *db, struct err *e)
+{
+	int more;
+
+	if (snapshots_revoke_prompt(w->service, db, w->dataset, w->prompt, e) < 0)
+		return -1;
+	do
+		more = store_prompt_delete(db, w->dataset, w->prompt, DELETE_ROWS, e);
+	while (more > 0);
+	return more;
+}
+
 static int delete_slice(struct delete_work *w, struct store *db, struct err *e)
 {
 	int more;
 
-	if (w->prompt.p) {
-		/* With every slice: a build that read between two must begin again. */
-		if (snapshots_revoke_prompt(w->service, db, w->dataset, w->prompt, e) < 0)
-			return -1;
-		more = store_prompt_delete(db, w->dataset, w->prompt, DELETE_ROWS, e);
-	} else {
-		if (w->first && store_dataset_delete(db, w->dataset, e) < 0)
-			return -1;
-		more = store_dataset_sweep(db, DELETE_ROWS, e);
-	}
+	if (w->prompt.p)
+		return delete_prompt(w, db, e);
+	if (w->first && store_dataset_delete(db, w->dataset, e) < 0)
+		return -1;
+	more = store_dataset_sweep(db, DELETE_ROWS, e);
 	w->more = more > 0;
 	return more < 0 ? -1 : 0;
 }
@@ -194,8 +204,8 @@ static void delete_settled(struct work *work, bool committed, const struct answe
 {
 	struct delete_work *w = (struct delete_work *)work;
 
-	if (committed && (w->first || w->prompt.p))
-		snapshots_sweep_files(w->service);
+	if (committed && w->first)
+		snapshots_after_deletion(w->service, w->dataset);
 	if (committed && w->more) {
 		if (w->work.pending) {
 			w->owner = w->work.pending;

@@ -78,10 +78,8 @@ void snapshots_drain(struct service *s);
 /* Writer, inside a savepoint: revokes what holds the prompt (see prompts_delete).
  * What cannot be read is made anew after the commit, which decides. */
 int snapshots_revoke_prompt(struct service *s, struct store *db, struct str dataset, struct str prompt, struct err *e);
-/* Revoked or deleted rows: closes and unlinks files that no ready row uses. */
-void snapshots_sweep_files(struct service *s);
-
-/* --- recipe.c ------------------------------------------------------------------ */
-/* see recipe.h beside this file */
+/* Any thread, after the commit: builds of the dataset begin again, files that no
+ * ready row uses are closed and unlinked. */
+void snapshots_after_deletion(struct service *s, struct str dataset);
 
 #endif

@@ -171,11 +171,13 @@ static void settle_doubts(struct snapshots *sn)
 	}
 }
 
-void snapshots_sweep_files(struct service *s)
+void snapshots_after_deletion(struct service *s, struct str dataset)
 {
 	struct err e = {0};
 	struct store *db;
 
+	/* A build that began again between the deletion and its commit has read what is gone. */
+	jobs_stale(s->snapshots, dataset);
 	settle_doubts(s->snapshots);
 	if (reader_get(s, &db, &e) < 0) {
 		log_warn("snapshots", "no sweep detail=\"%s\"", e.detail);

@@ -167,6 +167,36 @@ def test_a_deletion_cut_short_is_finished(fresh_daemon):
     assert post(d, dataset, [record(1)])["prompts"]["created"] == 1
 
 
+def test_a_prompt_goes_whole_or_not_at_all(fresh_daemon):
+    """kill -9 while a prompt with 4,000 responses and 20,000 scores is deleted."""
+    d = fresh_daemon()
+    dataset = new_dataset(d)
+    row = {"id": "big", "prompt": "p", "responses": [
+        {"id": f"r{i}", "text": f"t{i}", "scores": [{"judge": f"j{k}", "value": k} for k in range(5)]}
+        for i in range(4000)]}
+    for wait_ms in (5, 20, 60, 150):
+        post(d, dataset, [row])
+        gone = threading.Thread(target=lambda: ask_quietly(d, "DELETE", f"/v1/datasets/{dataset}/prompts/big"))
+        gone.start()
+        time.sleep(wait_ms / 1000)
+        d.kill()
+        gone.join()
+        d.restart()
+        seen = d.request("GET", f"/v1/datasets/{dataset}/prompts/big")
+        assert seen.status in (200, 404)
+        whole = 4000 if seen.status == 200 else 0
+        if whole:
+            assert [len(r["scores"]) for r in seen.json()["responses"]] == [5] * 4000
+        assert totals(d, dataset) == {"prompts": whole // 4000, "responses": whole, "scores": 5 * whole, "comparisons": 0}
+
+
+def ask_quietly(d, method, path):
+    try:
+        d.request(method, path)
+    except (OSError, http.client.HTTPException):
+        pass  # killed in the middle
+
+
 def test_a_second_daemon_is_kept_away(fresh_daemon):
     d = fresh_daemon()
     try:
