@@ -36,4 +36,7 @@ handler h_lease_take, h_lease_renew, h_lease_end;
 int rows_samples(struct request *r, struct ingest_options *o, struct err *e);
 int rows_logprobs(struct request *r, struct ingest_options *o, struct err *e);
 
+/* h_engines.c */
+handler h_engine_put, h_engine_get, h_engines_list, h_engine_delete, h_round_score;
+
 #endif
