@@ -38,4 +38,7 @@ int rows_logprobs(struct request *r, struct ingest_options *o, struct err *e);
 /* h_implicit.c */
 handler h_implicit_rewards;
 
+/* h_engines.c */
+handler h_engine_put, h_engine_get, h_engines_list, h_engine_delete, h_round_score;
+
 #endif

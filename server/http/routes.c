@@ -8,6 +8,7 @@
 #define D "/v1/datasets/{dataset}"
 #define S "/v1/snapshots/{snapshot}"
 #define R "/v1/rounds/{round}"
+#define E "/v1/engines/{engine}"
 #define ROWS "on_error on_conflict"
 #define VIEW "augment placement format"
 #define BATCH "seed epoch offset batch_size rank world_size tail shuffle wait " VIEW
@@ -57,7 +58,14 @@ static const struct route routes[] = {
 	{"DELETE", R "/leases/{lease}", SCOPE_TRAIN, BODY_NONE, "", h_lease_end, NULL},
 	{"POST", R "/responses", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_samples},
 	{"POST", R "/logprobs", SCOPE_TRAIN, BODY_ROWS, "on_error", h_rows, rows_logprobs},
+	{"POST", R "/score", SCOPE_ADMIN, BODY_NONE, "", h_round_score, NULL},
+
 	{"POST", "/v1/implicit-rewards", SCOPE_TRAIN, BODY_DOCUMENT, "", h_implicit_rewards, NULL},
+
+	{"GET", "/v1/engines", SCOPE_READ, BODY_NONE, "after limit", h_engines_list, NULL},
+	{"GET", E, SCOPE_READ, BODY_NONE, "", h_engine_get, NULL},
+	{"PUT", E, SCOPE_ADMIN, BODY_DOCUMENT, "", h_engine_put, NULL},
+	{"DELETE", E, SCOPE_ADMIN, BODY_NONE, "", h_engine_delete, NULL},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };

@@ -21,6 +21,7 @@ struct service {
 	char snap_dir[4096]; /* <data>/snapshots */
 	unsigned ticks;      /* of one second, since the start */
 	_Atomic int rescores; /* under way (rescore.c) */
+	struct scores *scores; /* score.c: rounds that engines score */
 };
 
 /* --- readers.c: read-only connections, as many as threads that read -------- */

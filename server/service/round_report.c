@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "print.h"
 #include "round_spec.h"
+#include "score.h"
 #include "store/snapshot.h"
 
 static const char *const state_words[] = {[ROUND_OPEN] = "open", [ROUND_CLOSED] = "closed"};
@@ -77,7 +78,8 @@ static int print_snapshots(struct buf *b, struct store *db, struct arena *a, str
 	return 0;
 }
 
-int report_round(struct buf *b, struct store *db, struct arena *a, const struct round_row *row, struct err *e)
+int report_round(struct buf *b, struct store *db, struct arena *a, const struct round_row *row,
+                 const struct scoring *scoring, struct err *e)
 {
 	struct round_progress progress;
 	struct round_spec spec;
@@ -92,6 +94,10 @@ int report_round(struct buf *b, struct store *db, struct arena *a, const struct 
 	print_member(b, "state", str_of(state_words[row->state]));
 	round_spec_print(b, &spec, SPEC_SHOWN);
 	print_progress(b, row, &progress);
+	if (scoring)
+		print_scoring(b, scoring);
+	else
+		print_member(b, "scoring", STR_NONE);
 	if (print_rescorings(b, db, a, row->id, e) < 0 || print_snapshots(b, db, a, row->id, e) < 0)
 		return -1;
 	print_time_member(b, "created_at", row->created_at);

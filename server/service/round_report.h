@@ -5,8 +5,12 @@
 #include "base/buf.h"
 #include "store/round.h"
 
-/* {"id",…} of GET /v1/rounds/{round}: the document, then its progress as of now. */
-int report_round(struct buf *b, struct store *db, struct arena *a, const struct round_row *row, struct err *e);
+struct scoring;
+
+/* {"id",…} of GET /v1/rounds/{round}: the document, then its progress as of now.
+ * scoring: of its last run, or NULL. */
+int report_round(struct buf *b, struct store *db, struct arena *a, const struct round_row *row,
+                 const struct scoring *scoring, struct err *e);
 /* {"rescoring", "alpha", "beta", "prompts", …}, as POST …/rescore answers. */
 void report_rescoring(struct buf *b, const struct rescoring_row *x);
 

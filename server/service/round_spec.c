@@ -249,13 +249,8 @@ static void set_defaults(struct round_spec *s, struct arena *a)
 
 static int check_posted(const struct round_spec *s, struct err *e)
 {
-	static const char *const place[2] = {"/engines/policy", "/engines/reference"};
-
 	if (str_eq(s->policy, s->reference))
 		return err_at(e, P_INVALID, "/reference", "is the policy itself: every reward would be 0");
-	for (int i = 0; i < 2; i++)
-		if (s->engine[i].p)
-			return err_at(e, P_UNKNOWN_ID, place[i], "there is no engine %.*s", STR_ARG(s->engine[i]));
 	return 0;
 }
 
@@ -332,6 +327,17 @@ static void print_replay(struct buf *b, const struct replay_spec *x)
 	buf_byte(b, '}');
 }
 
+static void print_engines(struct buf *b, const struct str engine[2])
+{
+	json_put_key(b, "engines");
+	buf_byte(b, '{');
+	if (engine[0].p)
+		print_member(b, "policy", engine[0]);
+	if (engine[1].p)
+		print_member(b, "reference", engine[1]);
+	buf_byte(b, '}');
+}
+
 /* In byte order of keys. */
 static void print_members(struct buf *b, const struct round_spec *s, bool shown)
 {
@@ -340,6 +346,8 @@ static void print_members(struct buf *b, const struct round_spec *s, bool shown)
 	else
 		print_number_member(b, "alpha", s->alpha.value);
 	print_number_member(b, "beta", s->beta);
+	if (s->engine[0].p || s->engine[1].p)
+		print_engines(b, s->engine);
 	print_filters(b, s);
 	print_count_member(b, "lease_seconds", s->lease_seconds);
 	print_member(b, "length", str_of(length_words[s->length]));

@@ -7,14 +7,24 @@
 #include "print.h"
 #include "round_report.h"
 #include "round_spec.h"
+#include "score.h"
 #include "store/snapshot.h"
 
 enum { ID_RANDOM_BYTES = 16 };
+
+static int report(struct service *s, struct buf *b, struct store *db, struct arena *a, const struct round_row *row,
+                  struct err *e)
+{
+	struct scoring scoring;
+
+	return report_round(b, db, a, row, scores_get(s->scores, row->id, &scoring) ? &scoring : NULL, e);
+}
 
 /* --- making one --------------------------------------------------------------------- */
 
 struct create_work {
 	struct work work;
+	struct service *service;
 	struct arena arena;
 	struct str dataset, posted;
 	struct round_spec spec;
@@ -46,7 +56,7 @@ static int answer_existing(struct create_work *w, struct store *db, const struct
 	if (!same)
 		return err_at(e, P_CONFLICT, "/name", "%.*s is a round of another document or dataset", STR_ARG(there->id));
 	out->status = 200;
-	return report_round(&out->body, db, &w->arena, there, e);
+	return report(w->service, &out->body, db, &w->arena, there, e);
 }
 
 /* The name is free, or the round that has it is answered with: 1, 0, -1. */
@@ -60,6 +70,25 @@ static int name_free(struct create_work *w, struct store *db, const struct datas
 	if (store_round_get(db, &w->arena, w->spec.name, &there, e) == 0)
 		return answer_existing(w, db, &there, d, out, e);
 	return e->problem == P_UNKNOWN_ROUND ? 1 : -1;
+}
+
+/* Log-probabilities of engines of two kinds do not compare. */
+static int check_engines(struct create_work *w, struct store *db, struct err *e)
+{
+	static const char *const place[2] = {"/engines/policy", "/engines/reference"};
+	const struct str *id = w->spec.engine;
+	struct engine_row engine[2];
+
+	for (int m = 0; m < 2; m++) {
+		if (id[m].p == NULL || store_engine_get(db, &w->arena, id[m], &engine[m], e) == 0)
+			continue;
+		if (e->problem != P_UNKNOWN_ENGINE)
+			return -1;
+		return err_at(e, P_UNKNOWN_ID, place[m], "there is no engine %.*s", STR_ARG(id[m]));
+	}
+	if (id[0].p && id[1].p && engine[0].kind != engine[1].kind)
+		return err_at(e, P_INVALID, place[1], "is of another kind than the policy's: what they say does not compare");
+	return 0;
 }
 
 /* The ids that the document names. */
@@ -87,7 +116,7 @@ static int check_named(struct create_work *w, struct store *db, const struct dat
 			return err_at(e, P_UNKNOWN_ID, "/replay/snapshot", "there is no snapshot %.*s",
 			              STR_ARG(s->replay.snapshot));
 	}
-	return 0;
+	return check_engines(w, db, e);
 }
 
 static void fill_row(struct create_work *w, const struct dataset *d)
@@ -141,7 +170,7 @@ static int apply_create(struct work *work, struct store *db, struct answer *out,
 		return -1;
 	out->status = 201;
 	answer_header(out, "Location", "/v1/rounds/%.*s", STR_ARG(w->row.id));
-	return report_round(&out->body, db, &w->arena, &w->row, e);
+	return report(w->service, &out->body, db, &w->arena, &w->row, e);
 }
 
 static void create_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
@@ -161,6 +190,7 @@ void rounds_create(struct service *s, struct str dataset, struct str body,
 	struct create_work *w = heap_zalloc(1, sizeof *w);
 	struct err e = {0};
 
+	w->service = s;
 	w->dataset = arena_str(&w->arena, dataset);
 	w->work.pending = p;
 	w->work.apply = apply_create;
@@ -188,13 +218,13 @@ int rounds_get(struct service *s, struct str round, struct answer *out, struct e
 	out->status = 200;
 	rc = store_round_get(db, &a, round, &row, e);
 	if (rc == 0)
-		rc = report_round(&out->body, db, &a, &row, e);
+		rc = report(s, &out->body, db, &a, &row, e);
 	reader_put(s, db);
 	arena_release(&a);
 	return rc;
 }
 
-static int list_page(struct store *db, struct str dataset, struct str after, uint32_t limit,
+static int list_page(struct service *s, struct store *db, struct str dataset, struct str after, uint32_t limit,
                      struct answer *out, struct err *e)
 {
 	struct round_row *row = NULL;
@@ -208,7 +238,7 @@ static int list_page(struct store *db, struct str dataset, struct str after, uin
 	buf_lit(&out->body, "{\"rounds\":[");
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		json_put_comma(&out->body);
-		rc = report_round(&out->body, db, &a, &row[i], e);
+		rc = report(s, &out->body, db, &a, &row[i], e);
 	}
 	buf_byte(&out->body, ']');
 	print_member(&out->body, "next", n > 0 && n == limit ? row[n - 1].id : STR_NONE);
@@ -226,7 +256,7 @@ int rounds_list(struct service *s, struct str dataset, struct str after, uint32_
 
 	if (reader_get(s, &db, e) < 0)
 		return -1;
-	rc = list_page(db, dataset, after, limit, out, e);
+	rc = list_page(s, db, dataset, after, limit, out, e);
 	reader_put(s, db);
 	return rc;
 }
@@ -235,6 +265,7 @@ int rounds_list(struct service *s, struct str dataset, struct str after, uint32_
 
 struct close_work {
 	struct work work;
+	struct service *service;
 	struct arena arena;
 	struct str round;
 };
@@ -251,16 +282,17 @@ static int apply_close(struct work *work, struct store *db, struct answer *out, 
 		return -1;
 	row.state = ROUND_CLOSED;
 	out->status = 200;
-	return report_round(&out->body, db, &w->arena, &row, e);
+	return report(w->service, &out->body, db, &w->arena, &row, e);
 }
 
 static void close_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
 {
 	struct close_work *w = (struct close_work *)work;
 
-	(void)committed;
 	(void)out;
 	(void)keep;
+	if (committed)
+		scores_stop(w->service->scores, w->round);
 	arena_release(&w->arena);
 	heap_free(w);
 }
@@ -269,6 +301,7 @@ void rounds_close(struct service *s, struct str round, const struct origin_key *
 {
 	struct close_work *w = heap_zalloc(1, sizeof *w);
 
+	w->service = s;
 	w->round = arena_str(&w->arena, round);
 	w->work.pending = p;
 	w->work.apply = apply_close;

@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "inside.h"
+#include "score.h"
 
 enum { TICK_MS = 1000, HOUSEKEEPING_TICKS = 10 };
 #define DISK_LOW_BYTES (16LL << 20) /* below this /readyz says so */
@@ -43,6 +44,7 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 		return -1;
 	}
 	s->readers = readers_new(conf->data);
+	s->scores = scores_new(s);
 	if (snapshots_start(s, e) < 0) {
 		service_close(s);
 		return -1;
@@ -54,6 +56,7 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 
 void service_drain(struct service *s)
 {
+	scores_drain(s->scores);
 	snapshots_drain(s);
 }
 
@@ -64,6 +67,7 @@ void service_close(struct service *s)
 	snapshots_drain(s);
 	writer_stop(s->writer); /* what it still settles may be a snapshot */
 	snapshots_stop(s);
+	scores_free(s->scores);
 	readers_free(s->readers);
 	heap_free(s);
 }
