@@ -7,7 +7,6 @@
 
 enum {
 	PAGE_PROMPTS = 32,
-	SCORED_MAX = 4096,    /* that wait for the writer; above no more are asked */
 	DELIVERY_ROWS = 1024,
 	BUSY_US = 500 * 1000, /* until the writer is tried again */
 };
@@ -21,67 +20,7 @@ struct delivery {
 	struct err err;
 };
 
-/* --- lists ------------------------------------------------------------------------------ */
-
-static void put_ask(struct asks *l, struct ask *a)
-{
-	a->next = l->head;
-	a->at = &l->head;
-	if (a->next)
-		a->next->at = &a->next;
-	l->head = a;
-	l->n++;
-}
-
-static void take_ask(struct asks *l, struct ask *a)
-{
-	*a->at = a->next;
-	if (a->next)
-		a->next->at = a->at;
-	l->n--;
-}
-
-static void ask_free(struct ask *a)
-{
-	buf_release(&a->body);
-	arena_release(&a->arena);
-	heap_free(a);
-}
-
-static void free_asks(struct asks *l)
-{
-	while (l->head) {
-		struct ask *a = l->head;
-
-		take_ask(l, a);
-		ask_free(a);
-	}
-}
-
-/* Everything of `from`; its order turns round. */
-static void move_asks(struct asks *to, struct asks *from)
-{
-	while (from->head) {
-		struct ask *a = from->head;
-
-		take_ask(from, a);
-		put_ask(to, a);
-	}
-}
-
 /* --- what is told ------------------------------------------------------------------------- */
-
-static void count(struct run *r, int64_t *counter, int64_t n)
-{
-	pthread_mutex_lock(&r->scores->mutex);
-	*counter += n;
-	pthread_mutex_unlock(&r->scores->mutex);
-}
-
-static bool running(const struct run *r)
-{
-	return r->report.state == SCORING_RUNNING; /* only this thread changes it */
-}
 
 static void set_state(struct run *r, enum scoring_state state)
 {
@@ -115,7 +54,7 @@ static void add_to_page(struct side *d, const struct unscored_response *u)
 	}
 	a->side = d;
 	a->response = arena_str(&a->arena, u->id);
-	put_ask(&d->page, a);
+	asks_put(&d->page, a);
 }
 
 static void read_page(void *ctx)
@@ -152,11 +91,11 @@ static void page_read(void *ctx)
 		give_up(r, &d->err);
 	for (int f = 0; f < SCORE_FAILURE_COUNT; f++) {
 		if (d->page_failed[f] > 0)
-			count(r, &r->report.failed[f], d->page_failed[f]);
+			run_count(r, &r->report.failed[f], d->page_failed[f]);
 		d->page_failed[f] = 0;
 	}
 	d->exhausted = d->page_last;
-	move_asks(&d->ready, &d->page);
+	asks_move(&d->ready, &d->page);
 	scores_go_on(r->scores);
 }
 
@@ -167,137 +106,6 @@ static void read_on(struct side *d)
 	d->reading = true;
 	d->run->working++;
 	loop_work(d->run->scores->service->loop, read_page, page_read, d);
-}
-
-/* --- asking ---------------------------------------------------------------------------------- */
-
-static void send(struct ask *a);
-
-/* It gives its place back. */
-static void leave(struct ask *a)
-{
-	take_ask(&a->side->out, a);
-	a->side->gate->in_flight--;
-}
-
-static void fail(struct ask *a, enum score_failure why)
-{
-	struct run *r = a->side->run;
-
-	count(r, &r->report.failed[why], 1);
-	leave(a);
-	ask_free(a);
-}
-
-/* On the pool. */
-static void read_answer(void *ctx)
-{
-	struct ask *a = ctx;
-	struct arena arena = {0};
-
-	a->failed = engine_read(&arena, a->form, buf_view(&a->body), &a->ids, &a->logprob);
-	arena_release(&arena);
-	buf_release(&a->body);
-}
-
-static void answer_read(void *ctx)
-{
-	struct ask *a = ctx;
-	struct side *d = a->side;
-	struct run *r = d->run;
-
-	r->working--;
-	if (!running(r)) {
-		leave(a);
-		ask_free(a);
-	} else if (a->failed != FAILED_NONE) {
-		fail(a, a->failed);
-	} else {
-		d->echo = d->echo || a->form == FORM_ECHO;
-		leave(a);
-		put_ask(&r->scored, a);
-	}
-	scores_go_on(r->scores);
-}
-
-static void rest(struct ask *a, int64_t retry_after_seconds)
-{
-	a->state = ASK_RESTING;
-	a->due_us = clock_steady_us() + engine_wait_ms(a->tries, retry_after_seconds) * 1000;
-}
-
-static void answered(void *ctx, const struct fetch_answer *answer)
-{
-	struct ask *a = ctx;
-	struct run *r = a->side->run;
-	enum score_failure why;
-
-	switch (engine_judge(answer, a->form, a->tries, &why)) {
-	case NEXT_READ:
-		a->state = ASK_READING;
-		buf_str(&a->body, answer->body);
-		r->working++;
-		loop_work(r->scores->service->loop, read_answer, answer_read, a);
-		return;
-	case NEXT_ECHO:
-		a->form = FORM_ECHO;
-		a->tries = 0;
-		send(a);
-		return;
-	case NEXT_RETRY:
-		rest(a, answer->retry_after_seconds);
-		break;
-	default:
-		fail(a, why);
-		break;
-	}
-	scores_poke(r->scores);
-}
-
-static void send(struct ask *a)
-{
-	const struct engine_row *engine = &a->side->engine;
-	struct run *r = a->side->run;
-	struct buf url = BUF_INIT, body = BUF_INIT;
-	struct fetch_post q = {.max_bytes = engine_answer_bytes(&a->ids)};
-
-	a->state = ASK_SENT;
-	a->tries++;
-	buf_str(&url, engine->url);
-	buf_z(&url, engine_path(a->form));
-	buf_byte(&url, '\0');
-	engine_ask(&body, a->form, engine->model, &a->ids);
-	q.url = url.p;
-	q.body = buf_view(&body);
-	q.timeout_ms = (uint32_t)r->scores->service->conf->engine_seconds * 1000;
-	fetches_post(r->fetches, &q, answered, a);
-	buf_release(&url);
-	buf_release(&body);
-}
-
-bool run_ask(struct side *d)
-{
-	struct run *r = d->run;
-	struct ask *a = d->ready.head;
-
-	if (!running(r) || a == NULL || d->gate->in_flight >= d->gate->max || r->scored.n >= SCORED_MAX)
-		return false;
-	if (r->fetches == NULL)
-		r->fetches = fetches_new(r->scores->service->loop);
-	take_ask(&d->ready, a);
-	put_ask(&d->out, a);
-	d->gate->in_flight++;
-	a->form = d->echo ? FORM_ECHO : engine_form_of(d->engine.kind);
-	count(r, &r->report.asked, 1);
-	send(a);
-	return true;
-}
-
-static void send_due(struct side *d, int64_t now)
-{
-	for (struct ask *a = d->out.head; a; a = a->next)
-		if (a->state == ASK_RESTING && a->due_us <= now)
-			send(a);
 }
 
 /* --- delivering ---------------------------------------------------------------------------------- */
@@ -348,13 +156,13 @@ static void delivered(void *ctx)
 	if (d->committed) {
 		count_delivered(r, &d->asks);
 	} else if (d->err.problem == P_UNAVAILABLE && !writer_failed(r->scores->service->writer)) {
-		move_asks(&r->scored, &d->asks);
+		asks_move(&r->scored, &d->asks);
 		r->deliver_at_us = clock_steady_us() + BUSY_US;
 	} else {
 		r->refused = true;
 		give_up(r, &d->err);
 	}
-	free_asks(&d->asks);
+	asks_free(&d->asks);
 	heap_free(d);
 	scores_go_on(r->scores);
 }
@@ -383,8 +191,8 @@ static void deliver(struct run *r)
 	while (r->scored.head && d->asks.n < DELIVERY_ROWS) {
 		struct ask *a = r->scored.head;
 
-		take_ask(&r->scored, a);
-		put_ask(&d->asks, a);
+		asks_take(&r->scored, a);
+		asks_put(&d->asks, a);
 	}
 	writer_submit(r->scores->service, &d->work);
 }
@@ -466,12 +274,12 @@ static void drop(struct run *r)
 	for (int m = 0; m < 2; m++) {
 		struct side *d = &r->side[m];
 
-		free_asks(&d->ready);
+		asks_free(&d->ready);
 		for (struct ask *a = d->out.head, *next; a; a = next) {
 			next = a->next;
 			if (a->state == ASK_READING)
 				continue;
-			leave(a);
+			ask_leave(a);
 			ask_free(a);
 		}
 	}
@@ -500,26 +308,26 @@ void run_go_on(struct run *r)
 
 	if (r->over)
 		return;
-	if (running(r) && atomic_load(&r->stop)) {
+	if (run_running(r) && atomic_load(&r->stop)) {
 		set_state(r, SCORING_STOPPED);
 		drop(r);
 	}
-	for (int m = 0; m < 2 && running(r); m++) {
+	for (int m = 0; m < 2 && run_running(r); m++) {
 		struct side *d = &r->side[m];
 
 		if (d->wanted && d->gate == NULL)
 			d->gate = gate_get(r->scores, &d->engine);
 		read_on(d);
-		send_due(d, now);
+		asks_send_due(d, now);
 	}
 	if (r->refused)
-		free_asks(&r->scored);
+		asks_free(&r->scored);
 	deliver(r);
 	if (r->delivery || r->scored.n > 0 || r->working > 0)
 		return;
-	if (running(r) && side_done(&r->side[0]) && side_done(&r->side[1]))
+	if (run_running(r) && side_done(&r->side[0]) && side_done(&r->side[1]))
 		set_state(r, SCORING_DONE);
-	if (!running(r))
+	if (!run_running(r))
 		finish(r);
 }
 
@@ -540,16 +348,16 @@ void run_free(struct run *r)
 	for (int m = 0; m < 2; m++) {
 		struct side *d = &r->side[m];
 
-		free_asks(&d->out); /* none: nothing is on the pool */
-		free_asks(&d->page);
+		asks_free(&d->out); /* none: nothing is on the pool */
+		asks_free(&d->page);
 		buf_release(&d->after);
 		gate_put(r->scores, d->gate);
 	}
 	if (r->delivery) {
-		free_asks(&r->delivery->asks);
+		asks_free(&r->delivery->asks);
 		heap_free(r->delivery);
 	}
-	free_asks(&r->scored);
+	asks_free(&r->scored);
 	arena_release(&r->arena);
 	heap_free(r);
 }

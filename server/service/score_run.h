@@ -88,16 +88,38 @@ struct scores {
 	int64_t wake_us;       /* of the alarm that comes first; 0: none */
 };
 
+/* --- score_ask.c --------------------------------------------------------------------- */
+
+/* Lists are any thread's that owns them. */
+void asks_put(struct asks *l, struct ask *a);
+void asks_take(struct asks *l, struct ask *a);
+void asks_free(struct asks *l);
+/* Everything of `from`; its order turns round. */
+void asks_move(struct asks *to, struct asks *from);
+void ask_free(struct ask *a);
+/* It is no longer out and gives its place back. */
+void ask_leave(struct ask *a);
+/* Begins one ask of the side if there is one, and room for it. */
+bool run_ask(struct side *d);
+/* Sends those of the side again whose rest is over. */
+void asks_send_due(struct side *d, int64_t now_us);
+/* Adds to a counter of the run's report. */
+void run_count(struct run *r, int64_t *counter, int64_t n);
+bool run_running(const struct run *r);
+
+/* --- score_run.c --------------------------------------------------------------------- */
+
 /* Any thread. */
 struct run *run_new(struct scores *x, const struct score_plan *plan);
 /* Nothing of it is on the pool, and the writer has ended or it is over. */
 void run_free(struct run *r);
 /* Pages, deliveries, tries that are due; the run's end. */
 void run_go_on(struct run *r);
-/* Begins one ask of the side if there is one, and room for it. */
-bool run_ask(struct side *d);
 /* When it must go on by itself; 0: others will tell. */
 int64_t run_due_us(const struct run *r);
+
+/* --- score.c --------------------------------------------------------------------------- */
+
 /* Lets all runs go on soon. Also from within a fetch's done. */
 void scores_poke(struct scores *x);
 /* The same at once. */

@@ -528,6 +528,30 @@ def test_implicit_rewards(api):
     assert api.request("POST", path, big).status == 413
 
 
+def test_engines(api, place):
+    e, document = f"/v1/engines/{place}-e", {"kind": "vllm", "url": "http://127.0.0.1:1", "model": "m"}
+    assert api.request("PUT", e, document).status == 201
+    assert api.request("PUT", e, {**document, "max_in_flight": 2}).status == 200
+    assert api.request("PUT", e, b"{", {"Content-Type": "application/json"}).status == 400
+    assert api.request("PUT", e, b"x", {"Content-Type": "text/plain"}).status == 415
+    assert api.request("PUT", e, b" " * 40_000_000, {"Content-Type": "application/json"}).status == 413
+    assert api.request("PUT", e, {**document, "url": "http://elsewhere.example"}).status == 422
+    assert api.request("GET", e).json()["max_in_flight"] == 2
+    assert api.request("GET", "/v1/engines?limit=1").json()["next"] is not None
+    assert api.request("GET", "/v1/engines?limit=0").status == 422
+    made = api.request("POST", f"/v1/datasets/{place}/rounds", {"policy": "m", "reference": "r",
+                                                                 "engines": {"policy": f"{place}-e"}}).json()
+    path = f"/v1/rounds/{made['id']}"
+    assert api.request("POST", path + "/score").status == 202
+    assert api.request("GET", path).json()["scoring"] is not None
+    assert api.request("POST", f"/v1/rounds/{place}-r/score").status == 409  # closed
+    assert api.request("POST", "/v1/rounds/nobody/score").status == 404
+    assert api.request("DELETE", e).status == 204
+    assert api.request("POST", path + "/score").status == 422
+    for method in ("GET", "DELETE"):
+        assert api.request(method, e).status == 404
+
+
 def test_every_documented_status_was_seen(api, spec):
     """Runs last: what the tests above met, against what is described."""
     described = {(op["operationId"], code) for op in operations(spec).values() for code in op["responses"]

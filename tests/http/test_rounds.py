@@ -133,7 +133,7 @@ def test_a_round_is_made_with_its_defaults(daemon):
         "prompts_from": {"split": "train", "seed": 0}, "sampling": {}, "lease_seconds": 300, "prompts": 3,
         "responses": {"wanted": 48, "there": 0},
         "logprobs": {POLICY: {"wanted": 48, "there": 0}, REFERENCE: {"wanted": 48, "there": 0}},
-        "leases": 0, "rescorings": [], "snapshots": []}
+        "leases": 0, "scoring": None, "rescorings": [], "snapshots": []}
     assert show(daemon, id) == answer.json()
     assert create(daemon, dataset)["id"] != id  # without a name a new one each time
 

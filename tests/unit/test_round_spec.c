@@ -68,6 +68,7 @@ static void what_is_printed_is_read_again(void **state)
 	static const char text[] =
 		"{\"name\":\"n\", " MODELS ", \"previous\":\"r0\", \"beta\":0.05, \"alpha\":1e-3, \"length\":\"tokens\","
 		" \"responses\":\"dataset\", \"responses_per_prompt\":4, \"min_responses\":2, \"lease_seconds\":1,"
+		" \"engines\":{\"reference\":\"e2\",\"policy\":\"e1\"},"
 		" \"filters\":{\"exclude_finish_reasons\":[\"z\",\"a\",\"z\"],\"min_characters\":0,\"max_characters\":9},"
 		" \"prompts\":{\"split\":\"*\",\"limit\":7,\"seed\":3},"
 		" \"sampling\":{ \"n\":12345678901234567890, \"temperature\" : 1.0 },"
@@ -78,7 +79,7 @@ static void what_is_printed_is_read_again(void **state)
 	(void)state;
 	assert_string_equal(
 		stored(&s).p,
-		"{\"alpha\":0.001,\"beta\":0.05,\"filters\":{\"exclude_finish_reasons\":[\"a\",\"z\"],\"max_characters\":9,"
+		"{\"alpha\":0.001,\"beta\":0.05,\"engines\":{\"policy\":\"e1\",\"reference\":\"e2\"},\"filters\":{\"exclude_finish_reasons\":[\"a\",\"z\"],\"max_characters\":9,"
 		"\"min_characters\":0},\"lease_seconds\":1,\"length\":\"tokens\",\"min_responses\":2,\"policy\":\"p\","
 		"\"previous\":\"r0\",\"prompts\":{\"limit\":7,\"seed\":3,\"split\":\"*\"},\"reference\":\"r\","
 		"\"replay\":{\"gamma\":0.80000000000000000,\"seed\":5,\"snapshot\":\"s\",\"total\":10},"
@@ -155,7 +156,7 @@ static void bad_documents_are_refused(void **state)
 		{"{" MODELS ",\"replay\":{\"snapshot\":\"s\"}}", "/replay/gamma", P_INVALID},
 		{"{" MODELS ",\"replay\":{\"snapshot\":\"s\",\"gamma\":1.5}}", "/replay/gamma", P_INVALID},
 		{"{" MODELS ",\"replay\":{\"snapshot\":\"s\",\"gamma\":\"0.5\"}}", "/replay/gamma", P_INVALID},
-		{"{" MODELS ",\"engines\":{\"policy\":\"v\"}}", "/engines/policy", P_UNKNOWN_ID},
+		{"{" MODELS ",\"engines\":{\"policy\":\"\"}}", "/engines/policy", P_INVALID},
 		{"{" MODELS ",\"engines\":{\"judge\":\"v\"}}", "/engines/judge", P_UNKNOWN_KEY},
 	};
 
