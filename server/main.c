@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
@@ -13,7 +14,7 @@
 #include "http/routes.h"
 #include "service/service.h"
 
-enum { DRAIN_SECONDS = 20, DRAIN_POLL_MS = 50 };
+enum { DRAIN_SECONDS = 20, DRAIN_POLL_MS = 50, OPEN_FILES = 65536 };
 
 struct daemon {
 	struct loop *loop;
@@ -78,6 +79,19 @@ static int run(struct daemon *d, const struct conf *conf, struct service *servic
 	return 0;
 }
 
+/* Clients' connections, engines' and files share one limit, whose soft value
+ * is often kept low for the sake of select(2), which nothing here calls. */
+static void raise_open_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= OPEN_FILES)
+		return;
+	r.rlim_cur = r.rlim_max < OPEN_FILES ? r.rlim_max : OPEN_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		log_warn("main", "open files cannot be raised");
+}
+
 static int serve(int argc, char **argv)
 {
 	struct daemon d = {0};
@@ -92,6 +106,7 @@ static int serve(int argc, char **argv)
 	}
 	log_set_level(level_of(conf.log_level));
 	signal(SIGPIPE, SIG_IGN);
+	raise_open_files();
 	d.loop = loop_new();
 	if (service_open(&service, &conf, d.loop, &e) < 0) {
 		loop_free(d.loop);

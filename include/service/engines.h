@@ -8,7 +8,12 @@
 
 #include "service/service.h"
 
-enum { ENGINE_IN_FLIGHT_MAX = 1024, ENGINE_IN_FLIGHT_DEFAULT = 64, ENGINE_URL_BYTES_MAX = 1024 };
+enum {
+	ENGINE_IN_FLIGHT_MAX = 1024, /* requests */
+	ENGINE_IN_FLIGHT_DEFAULT = 64,
+	ENGINE_URL_BYTES_MAX = 1024,
+	ENGINE_TOKENS_MAX = 1 << 20, /* of a prompt and its response */
+};
 
 /* PUT /v1/engines/{engine}: 201, or 200 when it was there; P_INVALID at /url
  * when its host is not among the setting engine_hosts. */

@@ -18,6 +18,7 @@ static const char USAGE[] =
 	"  show     show a round and how far it is\n"
 	"  work     lease tasks and have a command do them\n"
 	"  deliver  send a file of samples or log-probabilities\n"
+	"  score    have engines give the log-probabilities\n"
 	"  rescore  work out rewards and pairs from what is there\n"
 	"  rewards  list what a rescoring made of each response\n"
 	"  publish  make a snapshot of a rescoring's pairs\n"
@@ -39,8 +40,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } VERBS[] = {
 	{"create", round_create},   {"list", round_list},       {"show", round_show},
-	{"work", round_work},       {"deliver", round_deliver}, {"rescore", round_rescore},
-	{"rewards", round_rewards}, {"publish", round_publish}, {"close", round_close},
+	{"work", round_work},       {"deliver", round_deliver}, {"score", round_score},
+	{"rescore", round_rescore}, {"rewards", round_rewards}, {"publish", round_publish}, {"close", round_close},
 };
 
 int cli_round(int argc, char **argv)
@@ -55,6 +56,7 @@ int cli_round(int argc, char **argv)
 		return CLI_DONE;
 	}
 	if (*verb == '\0')
-		return cli_misused("round", "a verb is wanted: create, list, show, work, deliver, rescore, rewards, publish or close");
+		return cli_misused("round", "a verb is wanted: create, list, show, work, deliver, score, rescore, rewards, "
+		                            "publish or close");
 	return cli_misused("round", "'%s' is not a verb of it", verb);
 }

@@ -30,6 +30,9 @@ static const char USAGE[] =
 	"  --gamma G               their share, 0 to 1\n"
 	"  --replay-total N        pairs in all; else as many prompts as the snapshot has\n"
 	"  --replay-seed N         which of them (0)\n"
+	"  --policy-engine ENGINE  that `prefd round score` asks for the policy's\n"
+	"  --reference-engine ENGINE\n"
+	"                          and for the reference's log-probabilities\n"
 	"  --server URL            the daemon (PREFD_SERVER, else http://127.0.0.1:8420)\n"
 	"\n"
 	"examples:\n"
@@ -60,6 +63,8 @@ static const struct part PARTS[] = {
 	{"gamma", "replay", "gamma", PART_NUMBER},
 	{"replay-total", "replay", "total", PART_NUMBER},
 	{"replay-seed", "replay", "seed", PART_NUMBER},
+	{"policy-engine", "engines", "policy", PART_TEXT},
+	{"reference-engine", "engines", "reference", PART_TEXT},
 };
 
 static const struct verb CREATE = {"round create", USAGE, NULL, 0, VERB_LIST(PARTS), 1, "one DATASET is wanted"};

@@ -1,4 +1,4 @@
-/* prefd round list, show and close: how far rounds are. */
+/* prefd round list, show, score and close: how far rounds are. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -31,6 +31,21 @@ static const char SHOW_USAGE[] =
 	"examples:\n"
 	"  prefd round show r1\n"
 	"  prefd round show r1 --watch\n";
+
+static const char SCORE_USAGE[] =
+	"usage: prefd round score ROUND [--wait] [--server URL]\n"
+	"\n"
+	"Has the daemon ask the round's engines for the log-probabilities that are missing:\n"
+	"those that `prefd round create --policy-engine --reference-engine` named. They are\n"
+	"asked by token ids alone, so samples must have been delivered with theirs. What\n"
+	"failed is asked again by the next time.\n"
+	"\n"
+	"  --wait    until all were asked; shown as by `prefd round show --watch`\n"
+	"\n"
+	"Exit status: 0 done, 1 it failed or, with --wait, failed for some, 2 usage.\n"
+	"\n"
+	"examples:\n"
+	"  prefd round score r1 --wait\n";
 
 static const char CLOSE_USAGE[] =
 	"usage: prefd round close ROUND [--server URL]\n"
@@ -157,28 +172,44 @@ static void draw(struct drawn *d, const struct json *round)
 	d->text = text;
 }
 
-static int watch(struct call *c, const char *round)
+/* Whether there is nothing more to wait for, and how that is to be called. */
+typedef bool over_fn(const struct json *round, int *status);
+
+static bool all_is_there(const struct json *round, int *status)
+{
+	struct round_shares s = round_shares(round);
+
+	*status = CLI_DONE;
+	return s.closed || round_complete(&s);
+}
+
+static bool all_is_asked(const struct json *round, int *status)
+{
+	bool failed, running = round_scoring(round, &failed);
+
+	*status = failed ? CLI_FAILED : CLI_DONE;
+	return !running;
+}
+
+static int watch(struct call *c, const char *round, over_fn *over)
 {
 	struct drawn d = {.terminal = isatty(STDOUT_FILENO)};
 	const struct timespec pause = {WATCH_MS / 1000, WATCH_MS % 1000 * 1000000};
-	struct round_shares s = {.closed = false};
-	int rc;
+	int status = CLI_FAILED;
 
-	for (;;) {
+	c->stubborn = true;
+	while (!cli_interrupted()) {
 		call_path(c, "rounds", round, NULL);
-		rc = call_do(c, "GET", STR_NONE);
-		if (rc < 0)
+		if (call_do(c, "GET", STR_NONE) < 0)
 			break;
 		draw(&d, c->answer);
-		s = round_shares(c->answer);
-		if (s.closed || round_complete(&s) || cli_interrupted())
+		if (over(c->answer, &status))
 			break;
+		status = CLI_FAILED;
 		nanosleep(&pause, NULL);
-		if (cli_interrupted())
-			break;
 	}
 	buf_release(&d.text);
-	return rc == 0 && (s.closed || round_complete(&s)) ? CLI_DONE : CLI_FAILED;
+	return status;
 }
 
 static int show_once(struct call *c, const char *method)
@@ -206,12 +237,41 @@ int round_show(int argc, char **argv)
 	call_open(&c, v.command, o.base.server);
 	if (o.watch) {
 		cli_catch_signals();
-		c.stubborn = true;
-		rc = watch(&c, o.base.argument[0]);
+		rc = watch(&c, o.base.argument[0], all_is_there);
 	} else {
 		call_path(&c, "rounds", o.base.argument[0], NULL);
 		rc = show_once(&c, "GET");
 	}
+	call_close(&c);
+	return rc;
+}
+
+/* --- score ---------------------------------------------------------------------------- */
+
+struct score {
+	struct verb_options base;
+	bool wait;
+};
+
+int round_score(int argc, char **argv)
+{
+	static const struct flag flags[] = {VERB_FLAG(score, "wait", wait, false)};
+	static const struct verb v = {"round score", SCORE_USAGE, VERB_LIST(flags), NULL, 0, 1, "one ROUND is wanted"};
+	struct score o = {.base = {.server = NULL}};
+	struct call c;
+	int rc = verb_read(&v, argc, argv, &o.base);
+
+	if (rc != VERB_GO)
+		return rc;
+	cli_catch_signals();
+	call_open(&c, v.command, o.base.server);
+	call_path(&c, "rounds", o.base.argument[0], "score", NULL);
+	if (!o.wait)
+		rc = show_once(&c, "POST");
+	else if (call_do(&c, "POST", STR_NONE) < 0)
+		rc = CLI_FAILED;
+	else
+		rc = watch(&c, o.base.argument[0], all_is_asked);
 	call_close(&c);
 	return rc;
 }

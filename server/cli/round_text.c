@@ -107,6 +107,19 @@ static void put_rescorings(struct buf *out, const struct json *round)
 	}
 }
 
+/* What engines do about it, if any were asked. */
+static void put_scoring(struct buf *out, const struct json *round)
+{
+	const struct json *x = json_get(round, "scoring");
+
+	if (x == NULL || json_type(x) != JSON_OBJECT)
+		return;
+	buf_printf(out, "  %-10s %.*s: %.0f asked, %.0f delivered, failed ", "scoring", STR_ARG(cli_text(x, "state")),
+	           cli_number(x, "asked", 0), cli_number(x, "delivered", 0));
+	round_counts(out, json_get(x, "failed"));
+	buf_byte(out, '\n');
+}
+
 static void put_snapshots(struct buf *out, const struct json *round)
 {
 	const struct json *list = json_get(round, "snapshots");
@@ -125,6 +138,7 @@ void round_block(struct buf *out, const struct json *round)
 	put_bar(out, "policy", s.policy);
 	put_bar(out, "reference", s.reference);
 	buf_printf(out, "  %-10s %.0f\n", "leases", cli_number(round, "leases", 0));
+	put_scoring(out, round);
 	put_rescorings(out, round);
 	put_snapshots(out, round);
 }
@@ -138,4 +152,13 @@ void round_line(struct buf *out, const struct json *round)
 	buf_printf(out, ", policy %.0f of %.0f, reference %.0f of %.0f", s.policy.there, s.policy.wanted,
 	           s.reference.there, s.reference.wanted);
 	buf_printf(out, ", leases %.0f", cli_number(round, "leases", 0));
+}
+
+bool round_scoring(const struct json *round, bool *failed)
+{
+	const struct json *x = json_get(round, "scoring"), *reasons = x ? json_get(x, "failed") : NULL;
+	struct str state = cli_text(x, "state");
+
+	*failed = !str_eq(state, STR("done")) || (reasons && json_size(reasons) > 0);
+	return str_eq(state, STR("running"));
 }

@@ -15,6 +15,8 @@ struct round_shares {
 
 struct round_shares round_shares(const struct json *round);
 bool round_complete(const struct round_shares *s);
+/* Whether engines are being asked; failed: they were not, or in vain for some. */
+bool round_scoring(const struct json *round, bool *failed);
 
 /* Several lines, with bars. */
 void round_block(struct buf *out, const struct json *round);

@@ -68,6 +68,7 @@ int round_list(int argc, char **argv);
 int round_show(int argc, char **argv);
 int round_deliver(int argc, char **argv);
 int round_work(int argc, char **argv);
+int round_score(int argc, char **argv);
 int round_rescore(int argc, char **argv);
 int round_rewards(int argc, char **argv);
 int round_publish(int argc, char **argv);

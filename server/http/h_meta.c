@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/metric.h"
 #include "handlers.h"
+#include "service/engines.h"
 #include "service/rounds.h"
 #include "service/snapshots.h"
 #include "store/record.h"
@@ -83,6 +84,9 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "samples_per_prompt", ROUND_RESPONSES_MAX);
 	put_limit(&a.body, "lease_prompts", LEASE_PROMPTS_MAX);
 	put_limit(&a.body, "lease_seconds", LEASE_SECONDS_MAX);
+	put_limit(&a.body, "engine_tokens", ENGINE_TOKENS_MAX);
+	put_limit(&a.body, "engine_in_flight", ENGINE_IN_FLIGHT_MAX);
+	put_limit(&a.body, "engine_seconds", c->engine_seconds);
 	put_limit(&a.body, "suspend_seconds", c->suspend_seconds);
 	put_limit(&a.body, "suspended_requests", c->suspended_requests);
 	put_limit(&a.body, "header_seconds", c->header_seconds);

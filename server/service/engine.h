@@ -11,10 +11,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fetch_async.h"
+#include "service/engines.h"
 #include "store/engine.h"
 
 enum {
-	ENGINE_TOKENS_MAX = 1 << 20, /* of a prompt and its response */
 	ENGINE_TRIES_MAX = 5,
 	ENGINE_WAIT_MS = 250,        /* before the second try; doubles from try to try */
 	ENGINE_WAIT_SECONDS_MAX = 300, /* of a Retry-After */

@@ -287,12 +287,12 @@ int replaying_put(struct replaying *x, struct compiler *c, struct str id, int64_
 			return -1;
 		if (id.p && str_cmp(v.prompt_id, id) > 0)
 			return 0;
-		if (!id.p && x->put % PAIRS_BETWEEN_LOOKS == 0 && clock_steady_us() >= until_us)
-			return 1;
 		arena_reset(&x->pair);
 		if (put_pair(x, c, &v, e) < 0)
 			return -1;
 		x->put++;
+		if (!id.p && x->put % PAIRS_BETWEEN_LOOKS == 0 && clock_steady_us() >= until_us)
+			return 1;
 	}
 	return 0;
 }

@@ -15,13 +15,14 @@ import time
 import pytest
 
 from conftest import BINARY, ROOT, SANITIZER_REPORT, clean_environment
+from engine_server import EngineServer
 from fake_server import FakeServer
 from wire import lines, make, new_dataset, post
 
 SECONDS = 120
 POLICY, REFERENCE = "lab/policy-1", "lab/start"
 TOY = os.path.join(ROOT, "docs", "examples", "toy_model.py")
-VERBS = ["create", "list", "show", "work", "deliver", "rescore", "rewards", "publish", "close"]
+VERBS = ["create", "list", "show", "work", "deliver", "score", "rescore", "rewards", "publish", "close"]
 
 # What stands in for a model here: {} is replaced by a function's body.
 SAMPLER = """
@@ -147,7 +148,7 @@ def scored_round(daemon, prefd, prompts=6, **document):
 
 def test_every_verb_helps_with_examples(prefd):
     overview = prefd("--help")
-    assert re.findall(r"^  ([a-z]+)  ", overview, re.MULTILINE)[:9] == VERBS
+    assert re.findall(r"^  ([a-z]+)  ", overview, re.MULTILINE)[:len(VERBS)] == VERBS
     for verb in VERBS:
         said = prefd(verb, "--help")
         assert said.startswith(f"usage: prefd round {verb} ") and "examples:\n" in said and prefd.err == ""
@@ -197,7 +198,7 @@ def test_what_the_server_refuses_is_said_in_its_words(daemon, prefd):
     dataset = dataset_of(daemon, 1)
     prefd("create", dataset, "--policy", "a", "--reference", "a", status=1)
     assert prefd.err.startswith("prefd round create: ") and "(422): /reference: " in prefd.err
-    for verb in ("show", "close", "rescore", "rewards", "publish"):
+    for verb in ("show", "close", "score", "rescore", "rewards", "publish"):
         prefd(verb, "nobody", status=1)
         assert prefd.err.startswith(f"prefd round {verb}: ") and "(404)" in prefd.err
     for arguments in (["deliver", "nobody", "responses", "-"],
@@ -396,6 +397,49 @@ def test_a_row_longer_than_the_servers(tmp_path):
             said = prefd("deliver", "r", "responses", "-", *on_error, input="\n".join(rows).encode(), status=1)
             assert f"  row 3: {len(rows[3])} bytes" in prefd.err and server.rows() == sent
             assert "  rejected     1\n" in said
+
+
+# --- score ---------------------------------------------------------------------------------------
+
+
+def with_engines(daemon, prefd, policy, reference, ids=True):
+    dataset = dataset_of(daemon, 3)
+    r = f"{dataset}-r"
+    for server, name in ((policy, f"{r}-p"), (reference, f"{r}-q")):
+        made = daemon.request("PUT", f"/v1/engines/{name}", {"kind": "vllm", "url": server.url, "model": "served"})
+        assert made.status == 201, made
+    prefd("create", dataset, "--policy", POLICY, "--reference", REFERENCE, "--name", r, "--per-prompt", "4",
+          "--policy-engine", f"{r}-p", "--reference-engine", f"{r}-q")
+    rows = [{**x, **({"prompt_token_ids": [1, 2], "token_ids": [10 + k, 7]} if ids else {})}
+            for k, x in enumerate(sample_rows(3))]
+    prefd("deliver", r, "responses", "-", input=lines(rows))
+    return r
+
+
+def test_engines_score(daemon, prefd):
+    with EngineServer() as policy, EngineServer(delay=0.1) as reference:
+        r = with_engines(daemon, prefd, policy, reference)
+        assert "  scoring    running: " in prefd("score", r)
+        until(lambda: shown(daemon, r)["scoring"]["state"] != "running", "scores")
+        assert "  scoring    done: 24 asked, 24 delivered, failed none\n" in prefd("show", r)
+        last = prefd("score", r, "--wait").splitlines()[-1]
+    assert last == f"{r}: open, samples 12 of 12, policy 12 of 12, reference 12 of 12, leases 0"
+
+
+def test_engines_that_fail(daemon, prefd):
+    def refuse(server, handler, ids, n):
+        return ids[2] == 13 and handler.reply(400, {"error": "no"})
+
+    with EngineServer(answer=refuse) as policy, EngineServer() as reference:
+        r = with_engines(daemon, prefd, policy, reference)
+        prefd("score", r, "--wait", status=1)
+        assert "failed 1 engine_refused\n" in prefd("show", r)
+        assert shown(daemon, r)["logprobs"][POLICY] == {"wanted": 12, "there": 11}
+        r = with_engines(daemon, prefd, policy, reference, ids=False)
+        prefd("score", r, "--wait", status=1)
+        assert "failed 24 missing_token_ids\n" in prefd("show", r)
+    prefd("score", make_round(daemon), status=1)
+    assert "(422)" in prefd.err or "(409)" in prefd.err
 
 
 # --- rescore, rewards, publish ---------------------------------------------------------------------

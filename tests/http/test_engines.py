@@ -326,6 +326,34 @@ def test_what_a_worker_delivered_is_not_asked(daemon):
         assert -99.5 in values
 
 
+def test_stored_responses_have_no_token_ids(daemon):
+    d = new_dataset(daemon)
+    post(daemon, d, [{"id": "p0", "prompt": "q", "responses": [{"id": "r0", "text": "an answer"},
+                                                                {"id": "r1", "text": "another"}]}])
+    with EngineServer() as engine:
+        round = daemon.request("POST", f"/v1/datasets/{d}/rounds", {
+            "policy": "pi", "reference": "ref", "responses": "dataset", "min_responses": 2,
+            "engines": {"policy": put(daemon, engine.url)}}).json()["id"]
+        score(daemon, round)
+        assert done(daemon, round)["failed"] == {"missing_token_ids": 2}
+        assert engine.requests == []
+
+
+def test_a_prompt_that_goes_while_it_is_asked(daemon):
+    dataset = []
+
+    def answer(server, handler, ids, n):
+        if ids[1] == 1000 and ids[4] == 5000:  # response 0 of prompt 0
+            assert daemon.request("DELETE", f"/v1/datasets/{dataset[0]}/prompts/p0").status == 204
+        return False
+
+    with EngineServer(answer=answer) as engine:
+        round = make_round(daemon, {"policy": put(daemon, engine.url)}, prompts=2, per_prompt=1)
+        dataset.append(get(daemon, round)["dataset"])
+        score(daemon, round)
+        assert done(daemon, round) == {"state": "done", "asked": 2, "delivered": 1, "failed": {"unknown_response": 1}}
+
+
 # --- engines that fail ------------------------------------------------------------------
 
 
