@@ -40,4 +40,10 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* Without blanks and tabs at both ends. */
+struct str str_trim(struct str s);
+/* What stands before the next `stop`, trimmed; the rest keeps what is behind
+ * it. For `while (rest.n > 0)`. */
+struct str str_cut(struct str *rest, char stop);
+
 #endif

@@ -44,29 +44,6 @@ enum coding coding_sniff(const void *p, size_t n)
  *
  * An element that is not written so is passed over: no answer fails for it. */
 
-static struct str trim(struct str s)
-{
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
-/* Cuts off what stands before `sep`; the rest loses it and the separator. */
-static struct str take_until(struct str *rest, char sep)
-{
-	const char *at = memchr(rest->p, sep, rest->n);
-	struct str head = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
-	size_t step = head.n + (at != NULL);
-
-	rest->p += step;
-	rest->n -= step;
-	return trim(head);
-}
-
 /* Thousandths; -1 when it is no q-value. */
 static int q_of(struct str weight)
 {
@@ -92,8 +69,8 @@ enum { STAR = CODING_UNKNOWN, ABSENT = -1 };
 /* One element: what it weighs goes into q, by coding; the last word counts. */
 static void weigh(struct str element, int q[STAR + 1])
 {
-	struct str name = take_until(&element, ';');
-	int weight = element.n > 0 ? q_of(trim(element)) : 1000;
+	struct str name = str_cut(&element, ';');
+	int weight = element.n > 0 ? q_of(str_trim(element)) : 1000;
 	bool star = str_eq(name, STR("*"));
 	enum coding c = coding_of(name);
 
@@ -108,7 +85,7 @@ enum coding coding_accepted(struct str accept_encoding)
 	enum coding best = CODING_IDENTITY;
 
 	while (accept_encoding.n > 0)
-		weigh(take_until(&accept_encoding, ','), q);
+		weigh(str_cut(&accept_encoding, ','), q);
 	for (int i = 0; i < 3; i++) {
 		int own = q[order[i]] != ABSENT ? q[order[i]] : q[STAR];
 

@@ -26,11 +26,11 @@ static int weight(struct str q)
 static int weight_of(struct str parameters)
 {
 	while (parameters.n > 0) {
-		struct str value = words_cut(&parameters, ';');
-		struct str name = words_cut(&value, '=');
+		struct str value = str_cut(&parameters, ';');
+		struct str name = str_cut(&value, '=');
 
 		if (same_word(name, "q"))
-			return weight(words_trim(value));
+			return weight(str_trim(value));
 	}
 	return Q_ONE;
 }
@@ -40,8 +40,8 @@ bool accepts_ndjson(struct str accept)
 	int ndjson = Q_ABSENT, json = Q_ABSENT;
 
 	while (accept.n > 0) {
-		struct str element = words_cut(&accept, ',');
-		struct str type = words_cut(&element, ';');
+		struct str element = str_cut(&accept, ',');
+		struct str type = str_cut(&element, ';');
 		int q = weight_of(element);
 
 		if (same_word(type, "application/x-ndjson") || same_word(type, "application/ndjson") ||

@@ -20,10 +20,10 @@ static bool is_utf8(struct str charset)
 static int check_charset(struct str parameters, struct err *e)
 {
 	while (parameters.n > 0) {
-		struct str value = words_cut(&parameters, ';');
-		struct str name = words_cut(&value, '=');
+		struct str value = str_cut(&parameters, ';');
+		struct str name = str_cut(&value, '=');
 
-		if (same_word(name, "charset") && !is_utf8(words_trim(value)))
+		if (same_word(name, "charset") && !is_utf8(str_trim(value)))
 			return err_set(e, P_MEDIA_TYPE, "JSON is taken in UTF-8 only");
 	}
 	return 0;
@@ -36,7 +36,7 @@ int media_type(struct str header, enum body_kind body, enum split_kind *split, s
 
 	if (header.p == NULL)
 		return err_set(e, P_MEDIA_TYPE, "the body has no Content-Type; send Content-Type: %s", taken);
-	type = words_cut(&rest, ';');
+	type = str_cut(&rest, ';');
 	if (same_word(type, "application/json"))
 		*split = SPLIT_JSON;
 	else if (body == BODY_ROWS && (same_word(type, "application/x-ndjson") || same_word(type, "application/ndjson") ||

@@ -88,7 +88,7 @@ void gate_header(struct gate *g, struct str name, struct str value)
 	else if (same_word(name, "Transfer-Encoding"))
 		take_coding(g, value);
 	else if (same_word(name, "Host"))
-		take_host(g, words_trim(value));
+		take_host(g, str_trim(value));
 }
 
 int gate_end(struct gate *g, struct str version, struct err *e)
