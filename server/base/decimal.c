@@ -134,6 +134,49 @@ bool decimal_read(struct str number, double *out)
 
 /* --- printing -------------------------------------------------------------------- */
 
+/* decimal / 10^places without zeros at the end of the fraction. */
+static size_t put(bool minus, uint64_t decimal, int places, char *out)
+{
+	char back[JSON_NUMBER_MAX_BYTES];
+	size_t n = 0, length = 0;
+
+	for (; places > 0 && decimal % 10 == 0; places--)
+		decimal /= 10;
+	for (; decimal > 0 || places >= 0; decimal /= 10) {
+		back[n++] = (char)('0' + decimal % 10);
+		if (--places == 0)
+			back[n++] = '.';
+	}
+	if (minus)
+		back[n++] = '-';
+	while (n > 0)
+		out[length++] = back[--n];
+	return length;
+}
+
+/* Numbers of few digits, a few times faster than the rest. A decimal m/10^k of
+ * at most 15 digits that reads back as v is the very one that %.15g prints, and
+ * the division (of two doubles without error) is how it reads back. 0: none. */
+static size_t print_short(double v, char *out)
+{
+	static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+	int most = sizeof power / sizeof *power - 1;
+	double size = fabs(v);
+
+	while (size * power[most] + 0.5 >= 1e15)
+		most--;
+	/* What fits no decimal of the most places fits none of fewer. */
+	if ((double)(uint64_t)(size * power[most] + 0.5) / power[most] != size)
+		return 0;
+	for (int k = 0; k <= most; k++) {
+		uint64_t m = (uint64_t)(size * power[k] + 0.5);
+
+		if ((double)m / power[k] == size)
+			return put(v < 0, m, k, out);
+	}
+	return 0;
+}
+
 /* v·10^places, exactly: scaled / 2^shift, and a whole number of 17 digits. */
 struct scaled {
 	uint64_t m; /* v is m·2^e */
@@ -187,34 +230,18 @@ static bool reads_back(const struct scaled *s, uint64_t decimal)
 	return (s->m == UINT64_C(1) << (DOUBLE_BITS - 1) ? 4 : 2) * (s->value - there) < five[s->places];
 }
 
-/* decimal / 10^places without zeros at the end of the fraction. */
-static size_t put(bool minus, uint64_t decimal, int places, char *out)
-{
-	char back[JSON_NUMBER_MAX_BYTES];
-	size_t n = 0, length = 0;
-
-	for (; places > 0 && decimal % 10 == 0; places--)
-		decimal /= 10;
-	for (; decimal > 0 || places >= 0; decimal /= 10) {
-		back[n++] = (char)('0' + decimal % 10);
-		if (--places == 0)
-			back[n++] = '.';
-	}
-	if (minus)
-		back[n++] = '-';
-	while (n > 0)
-		out[length++] = back[--n];
-	return length;
-}
-
 size_t decimal_print(double v, char out[JSON_NUMBER_MAX_BYTES])
 {
 	double size = fabs(v);
 	uint64_t decimal = 0;
 	struct scaled s;
+	size_t n;
 
 	if (!(size >= 1e-4 && size < 1e15))
-		return 0;
+		return 0; /* %g prints an exponent there */
+	n = print_short(v, out);
+	if (n > 0)
+		return n;
 	s = scale(size);
 	for (uint64_t unit = 100; unit > 0; unit /= 10) {
 		decimal = nearest(&s, unit);

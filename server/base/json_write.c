@@ -62,50 +62,6 @@ void json_put_string(struct buf *b, struct str s)
 
 /* --- numbers ------------------------------------------------------------ */
 
-/* m / 10^places, m > 0. */
-static size_t print_decimal(bool minus, uint64_t m, int places, char *out)
-{
-	char back[JSON_NUMBER_MAX_BYTES];
-	size_t n = 0, length = 0;
-
-	for (; m > 0 || places >= 0; m /= 10) {
-		back[n++] = (char)('0' + m % 10);
-		if (--places == 0)
-			back[n++] = '.';
-	}
-	if (minus)
-		back[n++] = '-';
-	while (n > 0)
-		out[length++] = back[--n];
-	return length;
-}
-
-/* Numbers of few digits, without printf. A decimal m/10^k of at most 15 digits
- * that reads back as v is the very one that %.15g prints, and the division
- * (of two doubles without error) is how it reads back. */
-static size_t print_short(double v, char *out)
-{
-	static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
-	int most = sizeof power / sizeof *power - 1;
-	double size = fabs(v);
-
-	/* Outside, %.15g prints an exponent. */
-	if (size < 1e-4 || size >= 1e15)
-		return 0;
-	while (size * power[most] + 0.5 >= 1e15)
-		most--;
-	/* What fits no decimal of the most places fits none of fewer. */
-	if ((double)(uint64_t)(size * power[most] + 0.5) / power[most] != size)
-		return 0;
-	for (int k = 0; k <= most; k++) {
-		uint64_t m = (uint64_t)(size * power[k] + 0.5);
-
-		if ((double)m / power[k] == size)
-			return print_decimal(v < 0, m, k, out);
-	}
-	return 0;
-}
-
 size_t json_print_number(double v, char out[JSON_NUMBER_MAX_BYTES])
 {
 	/* 15 digits tell any normal number of few digits; below, fewer are enough. */
@@ -116,9 +72,7 @@ size_t json_print_number(double v, char out[JSON_NUMBER_MAX_BYTES])
 		out[0] = '0';
 		return 1;
 	}
-	n = print_short(v, out);
-	if (n == 0)
-		n = decimal_print(v, out);
+	n = decimal_print(v, out);
 	for (; n == 0 && digits <= 17; digits++) {
 		int length = snprintf(out, JSON_NUMBER_MAX_BYTES, "%.*g", digits, v);
 
