@@ -8,16 +8,14 @@
 #include <stdio.h>
 
 #include "base/exact.h"
-#include "inside.h"
+#include "check.h"
 #include "store/read.h"
 
 enum { CHECK_PAGE = 100 };
 
 struct check {
 	struct store *s;
-	void (*report)(void *ctx, const char *finding);
-	void *ctx;
-	bool found;
+	struct findings findings;
 	struct arena page;
 	/* of the dataset in hand */
 	struct dataset d;
@@ -26,7 +24,7 @@ struct check {
 	int64_t prompts, responses;
 };
 
-__attribute__((format(printf, 2, 3))) static void finding(struct check *c, const char *fmt, ...)
+void finding(struct findings *f, const char *fmt, ...)
 {
 	char line[600];
 	va_list ap;
@@ -34,19 +32,18 @@ __attribute__((format(printf, 2, 3))) static void finding(struct check *c, const
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
-	c->report(c->ctx, line);
-	c->found = true;
+	f->report(f->ctx, line);
+	f->any = true;
 }
 
-/* One number without parameters, or with the dataset's key. */
-static int ask(struct check *c, enum sql id, bool of_dataset, int64_t *out, struct err *e)
+int check_ask(struct store *s, enum sql id, int64_t dataset, int64_t *out, struct err *e)
 {
 	struct query q;
 	int rc;
 
-	query_open(&q, c->s, id);
-	if (of_dataset)
-		bind_int(&q, c->d.key);
+	query_open(&q, s, id);
+	if (dataset)
+		bind_int(&q, dataset);
 	rc = query_step(&q, e);
 	if (rc < 0)
 		return -1;
@@ -88,7 +85,7 @@ static int count_response(struct check *c, const struct read_prompt *p, const st
 	if (rc < 0 || name_find(c->s, r->model, &model, e) < 0)
 		return -1;
 	if (rc == 0 || prompt != p->key || key != r->key)
-		finding(c, "dataset %s: the id %.*s does not lead to its response", c->name, STR_ARG(r->id));
+		finding(&c->findings, "dataset %s: the id %.*s does not lead to its response", c->name, STR_ARG(r->id));
 	count(c, SERIES_LENGTHS, 0, 0, SUM_VALUE, r->characters, 1);
 	count(c, SERIES_MODEL, model, 0, SUM_VALUE, r->characters, 1);
 	for (uint32_t i = 0; i < r->scores; i++)
@@ -120,7 +117,7 @@ static int count_prompt(struct check *c, const struct read_prompt *p, struct err
 	if (count_votes(c, p, e) < 0 || prompt_sum_get(c->s, c->d.key, p->key, &sum, e) < 0)
 		return -1;
 	if (sum.responses != p->responses || sum.scored != good)
-		finding(c, "dataset %s: the sums of prompt %.*s are wrong", c->name, STR_ARG(p->id));
+		finding(&c->findings, "dataset %s: the sums of prompt %.*s are wrong", c->name, STR_ARG(p->id));
 	count(c, SERIES_PROMPTS, 0, 0, SUM_VALUE, p->responses, 1);
 	if (good)
 		count(c, SERIES_SCORED, 0, 0, SUM_VALUE, 1, 1);
@@ -181,7 +178,7 @@ static int rebuild(struct check *c, int64_t series, const double *edge, uint32_t
 		int64_t n = column_int(&q, 1);
 
 		if (n <= 0)
-			finding(c, "dataset %s: series %lld counts a value %lld times", c->name, (long long)series,
+			finding(&c->findings, "dataset %s: series %lld counts a value %lld times", c->name, (long long)series,
 			        (long long)n);
 		for (int64_t i = 0; i < n; i++)
 			exact_add(exact, v, 1);
@@ -220,7 +217,7 @@ static int check_series(struct check *c, struct query *q, struct err *e)
 	exact_pack(&packed, &exact);
 	bins_want = (struct str){(const char *)in_bin, bins * sizeof in_bin[0]};
 	if (!str_eq(column_blob(q, 6), buf_view(&packed)) || !str_eq(column_blob(q, 7), bins_want))
-		finding(c, "dataset %s: series %lld does not follow from its tally", c->name,
+		finding(&c->findings, "dataset %s: series %lld does not follow from its tally", c->name,
 		        (long long)column_int(q, 0));
 	buf_release(&packed);
 	count(c, kind, column_int(q, 2), column_int(q, 3), SUM_FAILED, 0, -column_int(q, 4));
@@ -247,10 +244,11 @@ static int check_counts(struct check *c, struct err *e)
 {
 	int64_t keys, prompts;
 
-	if (ask(c, SQL_CHECK_KEYS, true, &keys, e) < 0 || ask(c, SQL_CHECK_PROMPTS, true, &prompts, e) < 0)
+	if (check_ask(c->s, SQL_CHECK_KEYS, c->d.key, &keys, e) < 0 ||
+	    check_ask(c->s, SQL_CHECK_PROMPTS, c->d.key, &prompts, e) < 0)
 		return -1;
 	if (keys != c->responses || prompts != c->prompts)
-		finding(c, "dataset %s: %lld prompts and %lld responses, but %lld and %lld are listed", c->name,
+		finding(&c->findings, "dataset %s: %lld prompts and %lld responses, but %lld and %lld are listed", c->name,
 		        (long long)c->prompts, (long long)c->responses, (long long)prompts, (long long)keys);
 	return 0;
 }
@@ -263,7 +261,7 @@ static void check_rest(struct check *c)
 		const struct sum_key *k = &c->sums.delta[i].key;
 
 		if (c->sums.delta[i].n != 0)
-			finding(c, "dataset %s: sums of kind %d (%lld, %lld) miss %lld of %.17g", c->name, (int)k->kind,
+			finding(&c->findings, "dataset %s: sums of kind %d (%lld, %lld) miss %lld of %.17g", c->name, (int)k->kind,
 			        (long long)k->a, (long long)k->b, (long long)c->sums.delta[i].n, k->value);
 	}
 }
@@ -276,7 +274,7 @@ static int check_dataset(struct check *c, struct err *e)
 	if (count_facts(c, e) < 0) {
 		if (e->problem != P_GONE)
 			return -1;
-		finding(c, "dataset %s: %s", c->name, e->detail);
+		finding(&c->findings, "dataset %s: %s", c->name, e->detail);
 		return 0;
 	}
 	if (take_out_tallies(c, e) < 0 || check_all_series(c, e) < 0 || check_counts(c, e) < 0)
@@ -327,22 +325,22 @@ static int check_integrity(struct check *c, struct err *e)
 	query_open(&q, c->s, SQL_CHECK_INTEGRITY);
 	while ((rc = query_step(&q, e)) == 1)
 		if (!str_eq(column_text(&q, 0), STR("ok")))
-			finding(c, "integrity: %.*s", STR_ARG(column_text(&q, 0)));
-	if (rc < 0 || ask(c, SQL_CHECK_TALLY_ORPHANS, false, &tallies, e) < 0 ||
-	    ask(c, SQL_CHECK_ORPHANS, false, &rows, e) < 0)
+			finding(&c->findings, "integrity: %.*s", STR_ARG(column_text(&q, 0)));
+	if (rc < 0 || check_ask(c->s, SQL_CHECK_TALLY_ORPHANS, 0, &tallies, e) < 0 ||
+	    check_ask(c->s, SQL_CHECK_ORPHANS, 0, &rows, e) < 0)
 		return -1;
 	if (tallies > 0)
-		finding(c, "%lld tallies belong to no series", (long long)tallies);
+		finding(&c->findings, "%lld tallies belong to no series", (long long)tallies);
 	if (rows > 0)
-		finding(c, "facts of %lld prompts that are not there", (long long)rows);
+		finding(&c->findings, "facts of %lld prompts that are not there", (long long)rows);
 	return 0;
 }
 
 int store_check(struct store *s, void (*report)(void *ctx, const char *finding), void *ctx, struct err *e)
 {
-	struct check c = {.s = s, .report = report, .ctx = ctx};
+	struct check c = {.s = s, .findings = {report, ctx, false}};
 	bool begun = false;
-	int rc, rounds = 0;
+	int rc;
 
 	if (s->in_group)
 		return err_set(e, P_INTERNAL, "a check inside a transaction");
@@ -353,9 +351,9 @@ int store_check(struct store *s, void (*report)(void *ctx, const char *finding),
 	if (rc == 0)
 		rc = check_datasets(&c, e);
 	if (rc == 0)
-		rc = rounds = rounds_check(s, report, ctx, e);
+		rc = rounds_check(s, &c.findings, e);
 	tx_read_end(s, begun);
 	arena_release(&c.page);
 	sums_release(&c.sums);
-	return rc < 0 ? -1 : c.found || rounds > 0;
+	return rc < 0 ? -1 : c.findings.any;
 }

@@ -156,6 +156,8 @@ int prompt_scored(struct store *s, int64_t dataset, int64_t prompt, struct err *
 /* 1 found, 0 not, -1. */
 int prompt_find(struct store *s, int64_t dataset, struct str id, int64_t *prompt, struct err *e);
 int response_find(struct store *s, int64_t dataset, struct str id, int64_t *prompt, int64_t *response, struct err *e);
+/* Its version at seq. 1: q stands on the row of SQL_PROMPT_AT, theirs to close; 0 none, -1. */
+int prompt_at(struct query *q, struct store *s, int64_t prompt, int64_t seq, struct err *e);
 
 /* --- record.c -------------------------------------------------------------------------- */
 
@@ -175,11 +177,6 @@ int logprob_put(struct store *s, struct state *st, int64_t prompt, int64_t respo
 void rounds_forget(struct store *s);
 /* The dataset goes: its rounds close. */
 int rounds_close_dataset(struct store *s, int64_t dataset, struct err *e);
-
-/* --- round_check.c ------------------------------------------------------------------------- */
-
-/* Counts and open work of every round against the facts. 1: there were findings, 0, -1. */
-int rounds_check(struct store *s, void (*report)(void *ctx, const char *finding), void *ctx, struct err *e);
 
 /* --- delete.c -------------------------------------------------------------------------- */
 

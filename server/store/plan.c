@@ -11,10 +11,7 @@ static int plan_prompt(struct store *s, struct state *st, struct plan *p, struct
 
 	if (rc <= 0)
 		return rc;
-	query_open(&q, s, SQL_PROMPT_AT);
-	bind_int(&q, p->prompt);
-	bind_int(&q, INT64_MAX);
-	rc = query_step(&q, e);
+	rc = prompt_at(&q, s, p->prompt, INT64_MAX, e);
 	if (rc < 0)
 		return -1;
 	if (rc == 0)

@@ -1,15 +1,19 @@
 /* prompt.c - ids to keys, and what is kept for each prompt. */
 #include "inside.h"
 
+static int find_id(struct query *q, struct store *s, enum sql sql, int64_t dataset, struct str id, struct err *e)
+{
+	query_open(q, s, sql);
+	bind_int(q, dataset);
+	bind_text(q, id);
+	return query_step(q, e);
+}
+
 int prompt_find(struct store *s, int64_t dataset, struct str id, int64_t *prompt, struct err *e)
 {
 	struct query q;
-	int rc;
+	int rc = find_id(&q, s, SQL_PROMPT_FIND, dataset, id, e);
 
-	query_open(&q, s, SQL_PROMPT_FIND);
-	bind_int(&q, dataset);
-	bind_text(&q, id);
-	rc = query_step(&q, e);
 	if (rc == 1) {
 		*prompt = column_int(&q, 0);
 		query_close(&q);
@@ -20,18 +24,22 @@ int prompt_find(struct store *s, int64_t dataset, struct str id, int64_t *prompt
 int response_find(struct store *s, int64_t dataset, struct str id, int64_t *prompt, int64_t *response, struct err *e)
 {
 	struct query q;
-	int rc;
+	int rc = find_id(&q, s, SQL_RESPONSE_FIND, dataset, id, e);
 
-	query_open(&q, s, SQL_RESPONSE_FIND);
-	bind_int(&q, dataset);
-	bind_text(&q, id);
-	rc = query_step(&q, e);
 	if (rc == 1) {
 		*prompt = column_int(&q, 0);
 		*response = column_int(&q, 1);
 		query_close(&q);
 	}
 	return rc;
+}
+
+int prompt_at(struct query *q, struct store *s, int64_t prompt, int64_t seq, struct err *e)
+{
+	query_open(q, s, SQL_PROMPT_AT);
+	bind_int(q, prompt);
+	bind_int(q, seq);
+	return query_step(q, e);
 }
 
 int prompt_sum_get(struct store *s, int64_t dataset, int64_t prompt, struct prompt_sum *out, struct err *e)

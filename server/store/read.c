@@ -130,12 +130,8 @@ static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, 
                            struct err *e)
 {
 	struct query q;
-	int rc;
+	int rc = prompt_at(&q, r->s, prompt, r->seq, e);
 
-	query_open(&q, r->s, SQL_PROMPT_AT);
-	bind_int(&q, prompt);
-	bind_int(&q, r->seq);
-	rc = query_step(&q, e);
 	if (rc <= 0)
 		return rc;
 	if (split.p && !str_eq(split, column_text(&q, 5))) {

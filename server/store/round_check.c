@@ -1,44 +1,16 @@
 /* round_check.c - do the counts and the open work of rounds say what the facts
  * say? */
-#include <stdarg.h>
-#include <stdio.h>
-
+#include "check.h"
 #include "round_inside.h"
 
 enum { CHECK_PAGE = 100 };
 
 struct check {
 	struct store *s;
-	void (*report)(void *ctx, const char *finding);
-	void *ctx;
-	bool found;
+	struct findings *findings;
 	struct arena page;
 	struct round_known k; /* the round in hand */
 };
-
-__attribute__((format(printf, 2, 3))) static void finding(struct check *c, const char *fmt, ...)
-{
-	char line[600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
-	va_end(ap);
-	c->report(c->ctx, line);
-	c->found = true;
-}
-
-static int ask(struct check *c, enum sql id, int64_t *out, struct err *e)
-{
-	struct query q;
-
-	query_open(&q, c->s, id);
-	if (query_step(&q, e) < 0)
-		return -1;
-	*out = column_int(&q, 0);
-	query_close(&q);
-	return 0;
-}
 
 static bool same_count(const struct round_count *a, const struct round_count *b)
 {
@@ -77,11 +49,11 @@ static int check_prompt(struct check *c, struct str id, int64_t prompt, const st
 	for (int kind = 0; kind < WORK_KINDS; kind++)
 		want |= (unsigned)round_needs(&c->k, &count, (enum round_work)kind) << kind;
 	if (key != prompt)
-		finding(c, "round %.*s: %.*s does not lead to its prompt", STR_ARG(c->k.row.id), STR_ARG(id));
+		finding(c->findings, "round %.*s: %.*s does not lead to its prompt", STR_ARG(c->k.row.id), STR_ARG(id));
 	if (!same_count(&count, stored))
-		finding(c, "round %.*s: the counts of prompt %.*s are wrong", STR_ARG(c->k.row.id), STR_ARG(id));
+		finding(c->findings, "round %.*s: the counts of prompt %.*s are wrong", STR_ARG(c->k.row.id), STR_ARG(id));
 	if (kinds != want)
-		finding(c, "round %.*s: the open work of prompt %.*s is wrong", STR_ARG(c->k.row.id), STR_ARG(id));
+		finding(c->findings, "round %.*s: the open work of prompt %.*s is wrong", STR_ARG(c->k.row.id), STR_ARG(id));
 	return 0;
 }
 
@@ -148,12 +120,12 @@ static int check_all(struct check *c, struct arena *a, struct err *e)
 	int64_t samples, work;
 	int rc;
 
-	if (ask(c, SQL_CHECK_SAMPLES, &samples, e) < 0 || ask(c, SQL_CHECK_WORK, &work, e) < 0)
+	if (check_ask(c->s, SQL_CHECK_SAMPLES, 0, &samples, e) < 0 || check_ask(c->s, SQL_CHECK_WORK, 0, &work, e) < 0)
 		return -1;
 	if (samples > 0)
-		finding(c, "%lld samples lead to no response of their round", (long long)samples);
+		finding(c->findings, "%lld samples lead to no response of their round", (long long)samples);
 	if (work > 0)
-		finding(c, "open work on %lld prompts that are of no round", (long long)work);
+		finding(c->findings, "open work on %lld prompts that are of no round", (long long)work);
 	while ((rc = next_round(c, a, e)) == 1) {
 		if (check_round(c, e) < 0)
 			return -1;
@@ -162,9 +134,9 @@ static int check_all(struct check *c, struct arena *a, struct err *e)
 	return rc;
 }
 
-int rounds_check(struct store *s, void (*report)(void *ctx, const char *finding), void *ctx, struct err *e)
+int rounds_check(struct store *s, struct findings *f, struct err *e)
 {
-	struct check c = {.s = s, .report = report, .ctx = ctx};
+	struct check c = {.s = s, .findings = f};
 	struct arena a;
 	int rc;
 
@@ -173,5 +145,5 @@ int rounds_check(struct store *s, void (*report)(void *ctx, const char *finding)
 	rc = check_all(&c, &a, e);
 	arena_release(&c.page);
 	arena_release(&a);
-	return rc < 0 ? -1 : c.found;
+	return rc;
 }

@@ -142,12 +142,8 @@ static int read_prompt(struct store *s, const struct round_known *k, struct str 
                        uint8_t hash[32], struct err *e)
 {
 	struct query q;
-	int rc;
+	int rc = prompt_at(&q, s, prompt, k->row.seq, e);
 
-	query_open(&q, s, SQL_PROMPT_AT);
-	bind_int(&q, prompt);
-	bind_int(&q, k->row.seq);
-	rc = query_step(&q, e);
 	if (rc <= 0)
 		return rc;
 	column_bytes(&q, 2, hash, SHA256_BYTES);

@@ -166,12 +166,8 @@ int round_prompt_at(struct store *s, struct arena *a, const struct round_known *
                     uint8_t hash[32], struct str *id, int64_t *messages, struct err *e)
 {
 	struct query q;
-	int rc;
+	int rc = prompt_at(&q, s, prompt, k->row.seq, e);
 
-	query_open(&q, s, SQL_PROMPT_AT);
-	bind_int(&q, prompt);
-	bind_int(&q, k->row.seq);
-	rc = query_step(&q, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, P_INTERNAL, "the database has lost a prompt of a round");
 	if (id)

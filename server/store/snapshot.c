@@ -122,16 +122,21 @@ int store_snapshot_users(struct store *s, struct str revision, int64_t *n, struc
 	return 0;
 }
 
+/* Inside a transaction: there lives until the next such call. 1 found, 0 not, -1. */
+static int find_to_write(struct store *s, struct str id, struct snapshot_row *there, struct err *e)
+{
+	if (tx_writing(s, e) < 0)
+		return -1;
+	arena_reset(&s->scratch);
+	return find(s, &s->scratch, id, there, e);
+}
+
 int store_snapshot_insert(struct store *s, const struct snapshot_row *row, struct err *e)
 {
 	struct snapshot_row there;
 	struct query q;
-	int rc;
+	int rc = find_to_write(s, row->id, &there, e);
 
-	if (tx_writing(s, e) < 0)
-		return -1;
-	arena_reset(&s->scratch);
-	rc = find(s, &s->scratch, row->id, &there, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : err_set(e, P_CONFLICT, "the id \"%.*s\" was used before", STR_ARG(row->id));
 	query_open(&q, s, SQL_SNAPSHOT_INSERT);
@@ -172,12 +177,8 @@ int store_snapshot_settle(struct store *s, const struct snapshot_row *row, struc
 {
 	struct snapshot_row there;
 	struct query q;
-	int rc;
+	int rc = find_to_write(s, row->id, &there, e);
 
-	if (tx_writing(s, e) < 0)
-		return -1;
-	arena_reset(&s->scratch);
-	rc = find(s, &s->scratch, row->id, &there, e);
 	if (rc <= 0)
 		return rc;
 	if (!may_become(there.state, row->state))

@@ -43,10 +43,7 @@ static int give_prompt(struct queue_walk *w, int64_t prompt, struct unscored_row
 		row->messages = last->messages;
 		return 0;
 	}
-	query_open(&q, w->r.s, SQL_PROMPT_AT);
-	bind_int(&q, prompt);
-	bind_int(&q, SEQ_LATEST);
-	rc = query_step(&q, e);
+	rc = prompt_at(&q, w->r.s, prompt, SEQ_LATEST, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, P_INTERNAL, "the database has lost a prompt");
 	row->prompt_id = arena_str(w->r.a, column_text(&q, 1));
