@@ -47,15 +47,12 @@ const struct reply *h_engines_list(struct request *r)
 
 static void score(struct request *r, struct pending *p, const void *args)
 {
-	engines_score(r->h->service, r->param[0], args, p);
+	const struct posting *x = args;
+
+	engines_score(r->h->service, r->param[0], &x->origin, p);
 }
 
 const struct reply *h_round_score(struct request *r)
 {
-	struct origin_key origin = {0};
-	struct err e = {0};
-
-	if (request_origin(r, &origin, &e) != 0)
-		return reply_problem(r, &e);
-	return reply_later(r, 0, score, &origin);
+	return reply_posting(r, score);
 }

@@ -5,33 +5,26 @@
 
 static void create(struct request *r, struct pending *p, const void *args)
 {
-	rounds_create(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+	const struct posting *x = args;
+
+	rounds_create(r->h->service, r->param[0], buf_view(&r->body.text), &x->origin, p);
 }
 
 static void close_round(struct request *r, struct pending *p, const void *args)
 {
-	rounds_close(r->h->service, r->param[0], args, p);
-}
+	const struct posting *x = args;
 
-/* What every POST of a document here does. */
-static const struct reply *post(struct request *r, reply_work *work)
-{
-	struct origin_key origin = {0};
-	struct err e = {0};
-
-	if (request_origin(r, &origin, &e) != 0)
-		return reply_problem(r, &e);
-	return reply_later(r, 0, work, &origin);
+	rounds_close(r->h->service, r->param[0], &x->origin, p);
 }
 
 const struct reply *h_round_create(struct request *r)
 {
-	return post(r, create);
+	return reply_posting(r, create);
 }
 
 const struct reply *h_round_close(struct request *r)
 {
-	return post(r, close_round);
+	return reply_posting(r, close_round);
 }
 
 const struct reply *h_round_get(struct request *r)
@@ -61,12 +54,14 @@ const struct reply *h_rounds_list(struct request *r)
 
 static void rescore(struct request *r, struct pending *p, const void *args)
 {
-	rounds_rescore(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+	const struct posting *x = args;
+
+	rounds_rescore(r->h->service, r->param[0], buf_view(&r->body.text), &x->origin, p);
 }
 
 const struct reply *h_round_rescore(struct request *r)
 {
-	return post(r, rescore);
+	return reply_posting(r, rescore);
 }
 
 const struct reply *h_round_rewards(struct request *r)
@@ -85,38 +80,32 @@ const struct reply *h_round_rewards(struct request *r)
 	return reply_outcome(r, rounds_rewards(r->h->service, r->param[0], &q, &a, &e), &a, &e);
 }
 
-struct publication {
-	int wait_s;
-	struct origin_key origin;
-};
-
 static void publish(struct request *r, struct pending *p, const void *args)
 {
-	const struct publication *x = args;
+	const struct posting *x = args;
 
 	rounds_publish(r->h->service, r->param[0], buf_view(&r->body.text), x->wait_s, &x->origin, p);
 }
 
 const struct reply *h_round_publish(struct request *r)
 {
-	struct publication x = {0};
-	struct err e = {0};
-
-	if (query_wait(r, &x.wait_s, &e) != 0 || request_origin(r, &x.origin, &e) != 0)
-		return reply_problem(r, &e);
-	return reply_later(r, x.wait_s, publish, &x);
+	return reply_posting(r, publish);
 }
 
 /* --- leases ---------------------------------------------------------------------------- */
 
 static void take(struct request *r, struct pending *p, const void *args)
 {
-	leases_take(r->h->service, r->param[0], buf_view(&r->body.text), args, p);
+	const struct posting *x = args;
+
+	leases_take(r->h->service, r->param[0], buf_view(&r->body.text), &x->origin, p);
 }
 
 static void renew(struct request *r, struct pending *p, const void *args)
 {
-	leases_renew(r->h->service, r->param[0], r->param[1], args, p);
+	const struct posting *x = args;
+
+	leases_renew(r->h->service, r->param[0], r->param[1], &x->origin, p);
 }
 
 static void end(struct request *r, struct pending *p, const void *args)
@@ -127,12 +116,12 @@ static void end(struct request *r, struct pending *p, const void *args)
 
 const struct reply *h_lease_take(struct request *r)
 {
-	return post(r, take);
+	return reply_posting(r, take);
 }
 
 const struct reply *h_lease_renew(struct request *r)
 {
-	return post(r, renew);
+	return reply_posting(r, renew);
 }
 
 const struct reply *h_lease_end(struct request *r)

@@ -8,26 +8,16 @@ enum { BATCH_DEFAULT = 32 };
 
 /* --- made, watched, deleted -------------------------------------------------------------- */
 
-struct creation {
-	int wait_s;
-	struct origin_key origin;
-};
-
 static void create(struct request *r, struct pending *p, const void *args)
 {
-	const struct creation *c = args;
+	const struct posting *x = args;
 
-	snapshots_create(r->h->service, r->param[0], buf_view(&r->body.text), c->wait_s, &c->origin, p);
+	snapshots_create(r->h->service, r->param[0], buf_view(&r->body.text), x->wait_s, &x->origin, p);
 }
 
 const struct reply *h_snapshot_create(struct request *r)
 {
-	struct creation c = {0};
-	struct err e = {0};
-
-	if (query_wait(r, &c.wait_s, &e) != 0 || request_origin(r, &c.origin, &e) != 0)
-		return reply_problem(r, &e);
-	return reply_later(r, c.wait_s, create, &c);
+	return reply_posting(r, create);
 }
 
 static void get(struct request *r, struct pending *p, const void *args)

@@ -8,6 +8,14 @@
 
 typedef const struct reply *handler(struct request *r);
 
+/* posting.c: what a POST says outside its body. */
+struct posting {
+	int wait_s; /* ?wait; 0 where the route takes none */
+	struct origin_key origin;
+};
+/* reply_later() for such a POST; work's args are a struct posting. */
+const struct reply *reply_posting(struct request *r, reply_work *work);
+
 /* h_meta.c */
 handler h_dashboard, h_healthz, h_readyz, h_metrics, h_openapi, h_limits, h_version;
 /* Works out the Content-Security-Policy of the embedded page, once. */
