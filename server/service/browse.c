@@ -32,13 +32,6 @@ int browse_end(struct browsing *w, int rc)
 	return rc;
 }
 
-/* "next": the cursor behind a full page, or null at the end. */
-static void print_next(struct buf *b, bool full, struct str cursor)
-{
-	print_member(b, "next", full ? cursor : STR_NONE);
-	buf_byte(b, '}');
-}
-
 /* --- datasets -------------------------------------------------------------------------- */
 
 int browse_datasets(struct service *s, struct str after, uint32_t limit, struct answer *out, struct err *e)
@@ -55,8 +48,7 @@ int browse_datasets(struct service *s, struct str after, uint32_t limit, struct 
 		json_put_comma(w.b);
 		print_dataset(w.b, &d[i]);
 	}
-	buf_byte(w.b, ']');
-	print_next(w.b, n == limit, n ? d[n - 1].name : STR_NONE);
+	print_page_end(w.b, n == limit, n ? d[n - 1].name : STR_NONE);
 	return browse_end(&w, 0);
 }
 
@@ -117,8 +109,7 @@ int browse_prompts(struct service *s, struct str dataset, struct str after, stru
 			return browse_end(&w, -1);
 		limit -= n;
 	} while (n == step && limit > 0 && w.b->n < PAGE_BYTES_MAX);
-	buf_byte(w.b, ']');
-	print_next(w.b, n == step, after);
+	print_page_end(w.b, n == step, after);
 	return browse_end(&w, 0);
 }
 
@@ -361,7 +352,6 @@ int browse_unscored(struct service *s, struct str dataset, const struct unscored
 			return browse_end(&w, -1);
 		/* A step that found nothing has looked far enough for one call. */
 	} while (rc > 0 && more && u.limit > 0 && w.b->n < PAGE_BYTES_MAX);
-	buf_byte(w.b, ']');
-	print_next(w.b, more, arena_printf(&w.arena, "%lld.%lld", (long long)u.after_prompt, (long long)u.after_response));
+	print_page_end(w.b, more, arena_printf(&w.arena, "%lld.%lld", (long long)u.after_prompt, (long long)u.after_response));
 	return browse_end(&w, 0);
 }

@@ -176,7 +176,7 @@ int engines_list(struct service *s, struct str after, uint32_t limit, struct ans
 	struct engine_row *row;
 	struct arena a = {0};
 	struct store *db;
-	uint32_t n;
+	uint32_t n = 0;
 	int rc;
 
 	if (reader_get(s, &db, e) < 0)
@@ -188,9 +188,7 @@ int engines_list(struct service *s, struct str after, uint32_t limit, struct ans
 		json_put_comma(&out->body);
 		print_engine(&out->body, &row[i]);
 	}
-	buf_byte(&out->body, ']');
-	print_member(&out->body, "next", rc == 0 && n > 0 && n == limit ? row[n - 1].id : STR_NONE);
-	buf_byte(&out->body, '}');
+	print_page_end(&out->body, n == limit, rc == 0 && n > 0 ? row[n - 1].id : STR_NONE);
 	reader_put(s, db);
 	arena_release(&a);
 	return rc;

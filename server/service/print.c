@@ -12,6 +12,13 @@ void print_member(struct buf *b, const char *key, struct str value)
 		buf_lit(b, "null");
 }
 
+void print_page_end(struct buf *b, bool full, struct str cursor)
+{
+	buf_byte(b, ']');
+	print_member(b, "next", full ? cursor : STR_NONE);
+	buf_byte(b, '}');
+}
+
 void print_number_member(struct buf *b, const char *key, double value)
 {
 	json_put_key(b, key);

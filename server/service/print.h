@@ -10,6 +10,8 @@
 void print_dataset(struct buf *b, const struct dataset *d);
 /* `,"key":` and a string, or null when it is absent. */
 void print_member(struct buf *b, const char *key, struct str value);
+/* `],"next":` and the cursor behind a full page, or null at the end, and `}`. */
+void print_page_end(struct buf *b, bool full, struct str cursor);
 void print_number_member(struct buf *b, const char *key, double value);
 void print_count_member(struct buf *b, const char *key, int64_t value);
 void print_time_member(struct buf *b, const char *key, int64_t us);

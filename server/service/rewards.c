@@ -134,9 +134,7 @@ static int print_list(struct listing *l, struct str round, const struct rewards_
 		return -1;
 	buf_lit(l->b, "{\"rewards\":[");
 	rc = q->prompt.p ? print_one(l, q->prompt, e) : print_prompts(l, q->after, q->limit, &next, e);
-	buf_byte(l->b, ']');
-	print_member(l->b, "next", next);
-	buf_byte(l->b, '}');
+	print_page_end(l->b, next.p != NULL, next);
 	return rc;
 }
 

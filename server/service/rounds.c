@@ -240,9 +240,7 @@ static int list_page(struct service *s, struct store *db, struct str dataset, st
 		json_put_comma(&out->body);
 		rc = report(s, &out->body, db, &a, &row[i], e);
 	}
-	buf_byte(&out->body, ']');
-	print_member(&out->body, "next", n > 0 && n == limit ? row[n - 1].id : STR_NONE);
-	buf_byte(&out->body, '}');
+	print_page_end(&out->body, n == limit, n > 0 ? row[n - 1].id : STR_NONE);
 	out->status = 200;
 	arena_release(&a);
 	return rc;

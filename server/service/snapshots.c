@@ -7,6 +7,7 @@
 #include "inside.h"
 #include "jobs.h"
 #include "making.h"
+#include "print.h"
 #include "report.h"
 #include "rescored.h"
 
@@ -97,12 +98,7 @@ static int list_page(struct service *s, struct store *db, struct str dataset, st
 		json_put_comma(&out->body);
 		rc = report_snapshot(&out->body, &row[i], jobs_progress(s->snapshots, row[i].id), e);
 	}
-	buf_lit(&out->body, "],\"next\":");
-	if (n > 0 && n == limit)
-		json_put_string(&out->body, row[n - 1].id);
-	else
-		buf_lit(&out->body, "null");
-	buf_byte(&out->body, '}');
+	print_page_end(&out->body, n == limit, n > 0 ? row[n - 1].id : STR_NONE);
 	out->status = 200;
 	arena_release(&a);
 	return rc;
