@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "folder_kit.h"
 #include "service/ingest.h"
 #include "service/snapshots.h"
 #include "snap/read.h"
@@ -170,19 +170,11 @@ static inline int set_up(void **state)
 	return 0;
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	(void)st;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
 static inline int tear_down(void **state)
 {
 	(void)state;
 	close_service();
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,6 +19,7 @@
 #include "../../server/snap/fault.h"
 #include "../../server/snap/layout.h"
 #include "base/heap.h"
+#include "folder_kit.h"
 #include "snap/read.h"
 #include "snap/write.h"
 
@@ -37,18 +37,10 @@ static int set_up(void **state)
 	return mkdtemp(dir) == NULL;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	(void)st;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

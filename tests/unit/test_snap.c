@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 #include "../../server/snap/layout.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "folder_kit.h"
 #include "snap/read.h"
 #include "snap/write.h"
 
@@ -35,18 +35,10 @@ static int set_up(void **state)
 	return mkdtemp(dir) == NULL;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	(void)st;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(dir);
 }
 
 static int files_in_dir(void)
