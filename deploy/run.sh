@@ -40,8 +40,16 @@ stop() {
 trap 'stop $?' EXIT
 trap 'stop 0' INT TERM HUP
 
+# The lock is the daemon's: one for each data folder.
+not_started() {
+	echo "prefd did not start." >&2
+	[ ! -f "$data/lock" ] || flock -n "$data/lock" true ||
+		echo "Another prefd holds the data folder $data: use DATA=other make run." >&2
+	exit 1
+}
+
 for _ in $(seq 300); do
-	kill -0 "$pid" 2>/dev/null || { echo "prefd did not start." >&2; exit 1; }
+	kill -0 "$pid" 2>/dev/null || not_started
 	curl -sf -o /dev/null "$base/readyz" && break
 	sleep 0.2
 done

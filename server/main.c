@@ -143,10 +143,21 @@ static int usage(FILE *to, int status)
 	return status;
 }
 
+static int routes(bool help)
+{
+	if (help)
+		printf("usage: prefd routes\n\n"
+		       "Lists what the daemon answers to, a line each: method, path and the scope that\n"
+		       "a token needs for it (open: none).\n");
+	else
+		routes_print();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
-	bool help = argc > 2 && strcmp(argv[2], "--help") == 0;
+	bool help = argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
 
 	if (hash_start() < 0)
 		return 1;
@@ -161,7 +172,7 @@ int main(int argc, char **argv)
 	if (strcmp(command, "check") == 0)
 		return cli_check(argc - 1, argv + 1);
 	if (strcmp(command, "routes") == 0)
-		return routes_print(), 0;
+		return routes(help);
 	if (strcmp(command, "--version") == 0)
 		return printf("prefd %s\n", PREFD_VERSION), 0;
 	if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)

@@ -68,6 +68,9 @@ def results(model, task):
 
 
 def main():
+    models = list(SENTENCES[0][1])
+    if len(sys.argv) != 2 or sys.argv[1] not in models:
+        sys.exit(f"usage: toy_model.py MODEL < tasks; MODEL is {', '.join(models[:-1])} or {models[-1]}")
     model = sys.argv[1]
     for line in sys.stdin:
         for row in results(model, json.loads(line)):

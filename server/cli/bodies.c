@@ -25,6 +25,7 @@ void bodies_release(struct bodies *b)
 	fetch_reply_release(&b->reply);
 	buf_release(&b->rows);
 	buf_release(&b->packed);
+	buf_release(&b->lines);
 }
 
 static uint64_t limit_of(const struct json *limits, const char *name, uint64_t otherwise)
@@ -58,12 +59,13 @@ bool bodies_take(const struct bodies *b, size_t n)
 	return b->row_count == 0 || (b->row_count < b->body_rows && b->rows.n + n + 1 <= b->body_bytes);
 }
 
-void bodies_add(struct bodies *b, uint64_t number, struct str row)
+void bodies_add(struct bodies *b, uint64_t number, uint64_t line, struct str row)
 {
 	size_t at = b->rows.n;
 
 	if (b->row_count++ == 0)
 		b->first_row = number;
+	buf_add(&b->lines, &line, sizeof line);
 	buf_str(&b->rows, row);
 	/* An array's rows may hold line breaks between tokens, where a tab says
 	 * the same; inside a string both are as wrong. */
@@ -101,14 +103,20 @@ static void add_count(struct bodies *b, struct str group, const struct json *mem
 	b->tally[i].n += (uint64_t)json_number(member);
 }
 
+static struct cli_rows rows_of(const struct bodies *b)
+{
+	return (struct cli_rows){b->first_row, (const uint64_t *)(const void *)b->lines.p, b->lines.n / sizeof(uint64_t)};
+}
+
 static void say_errors(struct bodies *b, const struct json *answer)
 {
 	const struct json *errors = json_get(answer, "errors");
+	const struct cli_rows rows = rows_of(b);
 
 	if (errors == NULL || json_size(errors) == 0)
 		return;
 	progress_clear(b->progress);
-	cli_errors(answer, b->first_row, &b->errors_left);
+	cli_errors(answer, &rows, &b->errors_left);
 }
 
 /* Sums every object of numbers, whatever its name: new counts need no change here. */
@@ -160,6 +168,7 @@ static void next_body(struct bodies *b)
 	b->sent_bytes += b->rows.n;
 	b->row_count = 0;
 	buf_clear(&b->rows);
+	buf_clear(&b->lines);
 }
 
 int bodies_post(struct bodies *b, struct err *e)
@@ -179,14 +188,27 @@ int bodies_post(struct bodies *b, struct err *e)
 	if (rc != 0)
 		return rc;
 	if (b->reply.status != 200 && b->reply.status != 207) {
+		const struct cli_rows rows = rows_of(b);
+
 		progress_clear(b->progress);
-		cli_problem(b->command, &b->reply, b->first_row);
+		b->refusal = cli_problem(b->command, &b->reply, &rows);
 		return BODIES_REFUSED;
 	}
 	rc = add_counts(b, e);
 	if (rc == 0)
 		next_body(b);
 	return rc;
+}
+
+bool bodies_say_refused(const struct bodies *b, bool on_error)
+{
+	if (b->refusal == CLI_REFUSED)
+		return false;
+	if (b->refusal == CLI_REFUSED_BROKEN)
+		cli_complain(b->command, "other rows were not checked further");
+	cli_complain(b->command, "nothing of this body is stored; correct the rows%s",
+	             on_error ? "" : ", or use --on-error continue");
+	return true;
 }
 
 /* --- the sums -------------------------------------------------------------------- */

@@ -28,10 +28,12 @@ struct bodies {
 	struct progress *progress; /* taken off the terminal before anything is said */
 	struct fetch_reply reply;
 	struct buf rows, packed;
+	struct buf lines;    /* uint64_t, of each row in the body */
 	uint64_t first_row;  /* the row number, in the source, of the body's first */
 	uint64_t row_count;  /* in the body */
 	uint64_t sent_rows, sent_bytes, posts;
 	uint64_t rejected;
+	enum cli_refusal refusal; /* behind BODIES_REFUSED: of what kind */
 	uint64_t errors_left; /* still to be shown */
 	char key[64];        /* what the idempotency keys begin with */
 	struct tally tally[TALLIES_MAX];
@@ -52,7 +54,11 @@ void bodies_release(struct bodies *b);
 int bodies_limits(struct bodies *b, struct call *c, uint64_t body_bytes);
 /* Whether a row of n bytes still goes into the body that is being filled. */
 bool bodies_take(const struct bodies *b, size_t n);
-void bodies_add(struct bodies *b, uint64_t number, struct str row);
+/* line: in the source, from 1; 0: it has none. */
+void bodies_add(struct bodies *b, uint64_t number, uint64_t line, struct str row);
+/* What BODIES_REFUSED leaves, on standard error, for rows that were refused;
+ * on_error: the option was given. false: it was not for rows, nothing said. */
+bool bodies_say_refused(const struct bodies *b, bool on_error);
 /* Posts what there is; the body is empty afterwards. */
 int bodies_post(struct bodies *b, struct err *e);
 /* Standard output: the sums, a line a group. */

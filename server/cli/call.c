@@ -99,6 +99,6 @@ int call_do(struct call *c, const char *method, struct str body)
 	int status = call_try(c, method, body);
 
 	if (status >= 0 && status / 100 != 2)
-		cli_problem(c->command, &c->reply, 0);
+		cli_problem(c->command, &c->reply, NULL);
 	return status / 100 == 2 ? 0 : -1;
 }

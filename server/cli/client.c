@@ -170,7 +170,15 @@ double cli_number(const struct json *object, const char *key, double otherwise)
 	return v && json_type(v) == JSON_NUMBER ? json_number(v) : otherwise;
 }
 
-static void put_row_error(const struct json *error, uint64_t first_row)
+void cli_put_row(struct buf *out, uint64_t row, uint64_t line)
+{
+	if (line > 0)
+		buf_printf(out, "line %" PRIu64 " (row %" PRIu64 ")", line, row);
+	else
+		buf_printf(out, "row %" PRIu64, row);
+}
+
+static void put_row_error(const struct json *error, const struct cli_rows *rows)
 {
 	struct str pointer = cli_text(error, "pointer");
 	double row = cli_number(error, "row", -1);
@@ -178,51 +186,81 @@ static void put_row_error(const struct json *error, uint64_t first_row)
 
 	buf_z(&line, "  ");
 	if (row >= 0)
-		buf_printf(&line, "row %" PRIu64, first_row + (uint64_t)row);
+		cli_put_row(&line, rows->first + (uint64_t)row, row < (double)rows->lines ? rows->line[(size_t)row] : 0);
 	if (pointer.n > 0)
 		buf_printf(&line, "%s%.*s", row >= 0 ? ", " : "", STR_ARG(pointer));
 	buf_printf(&line, ": %.*s", STR_ARG(cli_text(error, "detail")));
 	cli_line(stderr, &line);
 }
 
-uint64_t cli_errors(const struct json *answer, uint64_t first_row, uint64_t *left)
+uint64_t cli_errors(const struct json *answer, const struct cli_rows *rows, uint64_t *left)
 {
 	const struct json *errors = json_get(answer, "errors");
+	const struct cli_rows uncounted = {0, NULL, 0};
 	uint64_t shown = 0, total;
 
 	if (errors == NULL || json_type(errors) != JSON_ARRAY)
 		return 0;
 	total = (uint64_t)cli_number(answer, "errors_total", (double)json_size(errors));
 	for (const struct json *c = json_first(errors); c && shown < *left; c = json_next(c), shown++)
-		put_row_error(c, first_row);
+		put_row_error(c, rows ? rows : &uncounted);
 	if (shown < total && shown < *left)
 		fprintf(stderr, "  and %" PRIu64 " more\n", total - shown);
 	*left -= shown;
 	return total;
 }
 
-void cli_problem(const char *command, const struct fetch_reply *reply, uint64_t first_row)
+void cli_warnings(const char *command, const struct json *answer)
 {
+	const struct json *list = answer ? json_get(answer, "warnings") : NULL;
+
+	if (list == NULL || json_type(list) != JSON_ARRAY)
+		return;
+	for (const struct json *w = json_first(list); w; w = json_next(w))
+		if (json_type(w) == JSON_STRING)
+			cli_complain(command, "warning: %.*s", STR_ARG(json_string(w)));
+}
+
+/* The server's sentence goes on with its first row, by its own count; the list
+ * below it has that row as well. */
+static struct str without_row(struct str detail)
+{
+	const char *at = detail.n ? memmem(detail.p, detail.n, "; row ", 6) : NULL;
+
+	return at ? (struct str){detail.p, (size_t)(at - detail.p)} : detail;
+}
+
+static void say_problem(const char *command, int status, const struct json *v, bool of_rows)
+{
+	struct str detail = cli_text(v, "detail"), pointer = cli_text(v, "pointer");
+
+	if (of_rows) {
+		detail = without_row(detail);
+		pointer = STR_NONE; /* rows have their own */
+	}
+	cli_complain(command, "%.*s (%d)%s%.*s%s%.*s", STR_ARG(cli_text(v, "title")), status, pointer.n ? ": " : "",
+	             STR_ARG(pointer), detail.n ? ": " : "", STR_ARG(detail));
+}
+
+enum cli_refusal cli_problem(const char *command, const struct fetch_reply *reply, const struct cli_rows *rows)
+{
+	uint64_t left = CLI_ERRORS_SHOWN_MAX;
+	enum cli_refusal what = CLI_REFUSED;
+	const struct json *v;
 	struct arena a;
 	struct err e;
-	const struct json *v;
-	struct str title, detail, pointer = STR_NONE;
-	uint64_t left = CLI_ERRORS_SHOWN_MAX;
 
 	arena_init(&a);
 	v = json_parse(&a, buf_view(&reply->body), JSON_DEPTH_MAX, &e);
-	title = cli_text(v, "title");
-	detail = cli_text(v, "detail");
-	if (v && json_get(v, "errors") == NULL)
-		pointer = cli_text(v, "pointer"); /* rows have their own */
-	if (title.p == NULL) {
+	if (cli_text(v, "title").p == NULL) {
 		cli_complain(command, "the server answered %d, and not as prefd does", reply->status);
 	} else {
-		cli_complain(command, "%.*s (%d)%s%.*s%s%.*s", STR_ARG(title), reply->status, pointer.n ? ": " : "",
-		             STR_ARG(pointer), detail.n ? ": " : "", STR_ARG(detail));
-		cli_errors(v, first_row, &left);
+		say_problem(command, reply->status, v, json_get(v, "errors") != NULL);
+		if (cli_errors(v, rows, &left) > 0)
+			what = str_eq(cli_text(v, "type"), STR("/problems/broken-json")) ? CLI_REFUSED_BROKEN : CLI_REFUSED_ROWS;
 	}
 	arena_release(&a);
+	return what;
 }
 
 /* --- signals -------------------------------------------------------------------- */

@@ -55,12 +55,29 @@ bool cli_wait(struct patience *p, const struct fetch_reply *reply);
 struct str cli_text(const struct json *object, const char *key);
 double cli_number(const struct json *object, const char *key, double otherwise);
 
-/* A problem+json in plain words; rows are counted from first_row. */
-void cli_problem(const char *command, const struct fetch_reply *reply, uint64_t first_row);
+/* Where a body's rows stand in the source: rows count from 0, lines from 1. */
+struct cli_rows {
+	uint64_t first;       /* the row of the body's first */
+	const uint64_t *line; /* of each row; 0: the source has no lines. NULL: none has */
+	size_t lines;
+};
+/* "line 8 (row 6)", since blank lines are no rows; "row 6" where line is 0. */
+void cli_put_row(struct buf *out, uint64_t row, uint64_t line);
+
+/* What a refusal means for what was sent. */
+enum cli_refusal {
+	CLI_REFUSED,        /* the request as a whole */
+	CLI_REFUSED_ROWS,   /* for some of its rows, which were named */
+	CLI_REFUSED_BROKEN, /* the same, for broken JSON: it was not looked further */
+};
+/* A problem+json in plain words; rows NULL: as the server counts them. */
+enum cli_refusal cli_problem(const char *command, const struct fetch_reply *reply, const struct cli_rows *rows);
 /* The answer's `errors`, a line each, at most *left of them (counted down);
- * returns how many there are. */
+ * returns how many there are. rows NULL: as the server counts them. */
 enum { CLI_ERRORS_SHOWN_MAX = 100 };
-uint64_t cli_errors(const struct json *answer, uint64_t first_row, uint64_t *left);
+uint64_t cli_errors(const struct json *answer, const struct cli_rows *rows, uint64_t *left);
+/* The answer's `warnings`, a line each on standard error. */
+void cli_warnings(const char *command, const struct json *answer);
 
 /* --- signals ---------------------------------------------------------------- */
 

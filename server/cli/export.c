@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "cli/cli.h"
 #include "client.h"
 #include "progress.h"
+#include "round_text.h"
 
 static const char COMMAND[] = "export";
 
@@ -24,7 +26,8 @@ static const char USAGE[] =
 	"  --format FORMAT    trl, trl_text, llamafactory or openrlhf\n"
 	"  -o, --output FILE  instead of standard output\n"
 	"\n"
-	"Exit status: 0 complete, 1 it failed, 2 usage.\n"
+	"A snapshot without a pair makes no file. Exit status: 0 complete, 1 it failed or\n"
+	"there was nothing, 2 usage.\n"
 	"\n"
 	"examples:\n"
 	"  prefd export first -o first.ndjson\n"
@@ -166,9 +169,29 @@ static int receive(struct exporting *x, struct err *e)
 		if (x->reply.status == 200)
 			return 0;
 	} while (cli_may_retry(&x->reply, NULL) && cli_wait(&patience, &x->reply));
-	cli_problem(COMMAND, &x->reply, 0);
+	cli_problem(COMMAND, &x->reply, NULL);
 	e->problem = P_NONE;
 	return -1;
+}
+
+/* What the snapshot says of itself. -1: nothing came of it, which was explained. */
+static int say_findings(struct exporting *x, struct err *e)
+{
+	struct call c;
+	int rc = 0;
+
+	call_open(&c, COMMAND, x->o.server);
+	call_path(&c, "snapshots", x->o.snapshot, NULL);
+	/* Whoever may export need not be allowed to read it. */
+	if (call_try(&c, "GET", STR_NONE) == 200)
+		cli_warnings(COMMAND, c.answer);
+	if (x->state.rows == 0) {
+		round_has_pairs(COMMAND, c.answer);
+		e->problem = P_NONE;
+		rc = -1;
+	}
+	call_close(&c);
+	return rc;
 }
 
 static int run(struct exporting *x)
@@ -179,9 +202,11 @@ static int run(struct exporting *x)
 	progress_init(&x->progress, COMMAND, 0);
 	if (rc == 0)
 		rc = receive(x, &e);
+	progress_clear(&x->progress);
+	if (rc == 0)
+		rc = say_findings(x, &e);
 	if (rc == 0)
 		rc = finish_output(x, &e);
-	progress_clear(&x->progress);
 	if (rc < 0) {
 		if (x->fd >= 0 && x->part[0])
 			unlink(x->part);

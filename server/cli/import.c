@@ -84,12 +84,14 @@ static void make_url(struct import *im)
 static void find_start(struct import *im, struct str created_at)
 {
 	const struct source *s = &im->source;
-	struct str parts[] = {buf_view(&im->url), created_at, str_of(s->path), {(const char *)&s->size_bytes, 8},
+	/* Up to the query; then what a corrected file or another option changes. */
+	struct str place = {im->url.p, strcspn(im->url.p, "?")};
+	struct str parts[] = {place, str_of(s->path), buf_view(&im->url), created_at, {(const char *)&s->size_bytes, 8},
 	                      {(const char *)&s->mtime_ns, 8}};
 	struct resume_point at = {0, 0};
 
 	if (s->path && s->size_bytes > 0) {
-		resume_init(&im->resume, parts, sizeof parts / sizeof parts[0]);
+		resume_init(&im->resume, parts, 2, sizeof parts / sizeof parts[0]);
 		at = resume_load(&im->resume);
 	}
 	if (im->o.has_start_row)
@@ -126,12 +128,15 @@ static int post(struct import *im, struct err *e)
 static int refuse_row(struct import *im, uint64_t number, struct str row, struct err *e)
 {
 	int rc = post(im, e);
+	struct buf line = BUF_INIT;
 
 	if (rc != 0)
 		return rc;
 	progress_clear(&im->progress);
-	fprintf(stderr, "  row %" PRIu64 ": %zu bytes, and the server takes rows of at most %" PRIu64 "\n", number,
-	        row.n, im->bodies.row_bytes);
+	buf_lit(&line, "  ");
+	cli_put_row(&line, number, im->source.line);
+	buf_printf(&line, ": %zu bytes, and the server takes rows of at most %" PRIu64, row.n, im->bodies.row_bytes);
+	cli_line(stderr, &line);
 	im->too_long++;
 	im->start_row = number + (im->o.on_error ? 1 : 0);
 	return im->o.on_error ? 0 : BODIES_REFUSED;
@@ -153,7 +158,7 @@ static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
 	if (!bodies_take(&im->bodies, row.n))
 		rc = post(im, e);
 	if (rc == 0)
-		bodies_add(&im->bodies, number, row);
+		bodies_add(&im->bodies, number, im->source.line, row);
 	return rc;
 }
 
@@ -183,6 +188,23 @@ static void print_sums(const struct import *im, uint64_t rejected)
 		printf("  %-12s %" PRIu64 "\n", "rejected", rejected);
 }
 
+/* What the user can do about an end that came early. */
+static void say_end(const struct import *im, int rc)
+{
+	const char *how = rc == BODIES_INTERRUPTED ? "interrupted" : "ended";
+	bool rows = rc == BODIES_REFUSED && bodies_say_refused(&im->bodies, im->o.on_error != NULL);
+
+	if (rc == BODIES_REFUSED && !rows && im->too_long > 0 && im->o.on_error == NULL) {
+		cli_complain(COMMAND, "it and the rows behind it are not stored; shorten it, or use --on-error continue");
+		rows = true;
+	}
+	if (im->resume.path[0] == '\0' && (!rows || im->start_row > 0))
+		cli_complain(COMMAND, "%s before row %" PRIu64 "; --start-row %" PRIu64 " goes on there", how, im->start_row,
+		             im->start_row);
+	else if (!rows)
+		cli_complain(COMMAND, "%s before row %" PRIu64 "; the same command goes on there", how, im->start_row);
+}
+
 static int finish(struct import *im, int rc, const struct err *e)
 {
 	uint64_t rejected = im->rejected_before + im->bodies.rejected + im->too_long;
@@ -190,17 +212,13 @@ static int finish(struct import *im, int rc, const struct err *e)
 	progress_clear(&im->progress);
 	if (rc == -1 || rc == BODIES_FAILED)
 		cli_complain(COMMAND, "%s", e->detail);
-	print_sums(im, rejected);
+	if (rc == 0 || im->bodies.sent_rows > 0)
+		print_sums(im, rejected);
 	if (rc == 0) {
 		resume_forget(&im->resume);
 		return rejected > 0 ? CLI_FAILED : CLI_DONE;
 	}
-	if (rc == BODIES_INTERRUPTED && im->source.path)
-		fprintf(stderr, "prefd import: interrupted before row %" PRIu64 "; the same command goes on there\n",
-		        im->start_row);
-	else
-		fprintf(stderr, "prefd import: ended before row %" PRIu64 "; --start-row %" PRIu64 " goes on there\n",
-		        im->start_row, im->start_row);
+	say_end(im, rc);
 	return CLI_FAILED;
 }
 

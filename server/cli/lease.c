@@ -38,7 +38,7 @@ enum lease_taken lease_take(struct lease *l, struct str wish, int64_t *retry_s)
 		return LEASE_OVER;
 	if (status != 200 || l->call->answer == NULL) {
 		if (status >= 0)
-			cli_problem(l->call->command, &l->call->reply, 0);
+			cli_problem(l->call->command, &l->call->reply, NULL);
 		return LEASE_FAILED;
 	}
 	buf_clear(&l->id);
@@ -60,7 +60,7 @@ int lease_keep(struct lease *l)
 	if (status == 200)
 		renew_later(l);
 	else if (status >= 0 && status != 410)
-		cli_problem(l->call->command, &l->call->reply, 0);
+		cli_problem(l->call->command, &l->call->reply, NULL);
 	return status == 200 || status == 410 ? 0 : -1;
 }
 

@@ -1,12 +1,17 @@
 #include "resume.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_HASH_BYTES = 16 };
+enum { NAME_HASH_BYTES = 16, PLACE_HASH_BYTES = 8 };
+
+#define PREFIX "import-"
+/* Of a name, in front of the import's own hash. */
+enum { PLACE_CHARS = sizeof PREFIX - 1 + 2 * PLACE_HASH_BYTES + 1 };
 
 /* Makes every folder on the way to the file. */
 static bool make_folders(const char *path)
@@ -21,23 +26,30 @@ static bool make_folders(const char *path)
 	return access(part, W_OK) == 0;
 }
 
-void resume_init(struct resume *r, const struct str *parts, size_t n)
+static void hash_parts(const struct str *parts, size_t n, size_t bytes, char *hex)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	uint8_t hash[SHA256_BYTES];
-	char hex[2 * NAME_HASH_BYTES + 1];
 	struct sha256 h;
-	int length = -1;
 
 	sha256_init(&h);
 	for (size_t i = 0; i < n; i++)
 		sha256_field(&h, parts[i]);
 	sha256_end(&h, hash);
-	hex_of(hash, NAME_HASH_BYTES, hex);
+	hex_of(hash, bytes, hex);
+}
+
+void resume_init(struct resume *r, const struct str *parts, size_t place, size_t n)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	char where[2 * PLACE_HASH_BYTES + 1], hex[2 * NAME_HASH_BYTES + 1];
+	int length = -1;
+
+	hash_parts(parts, place, PLACE_HASH_BYTES, where);
+	hash_parts(parts, n, NAME_HASH_BYTES, hex);
 	if (state && *state == '/')
-		length = snprintf(r->path, sizeof r->path, "%s/prefd/import-%s", state, hex);
+		length = snprintf(r->path, sizeof r->path, "%s/prefd/" PREFIX "%s-%s", state, where, hex);
 	else if (home && *home == '/')
-		length = snprintf(r->path, sizeof r->path, "%s/.local/state/prefd/import-%s", home, hex);
+		length = snprintf(r->path, sizeof r->path, "%s/.local/state/prefd/" PREFIX "%s-%s", home, where, hex);
 	if (length < 0 || (size_t)length >= sizeof r->path - sizeof ".part" || !make_folders(r->path))
 		r->path[0] = '\0';
 }
@@ -73,6 +85,19 @@ void resume_save(const struct resume *r, struct resume_point at)
 
 void resume_forget(const struct resume *r)
 {
-	if (r->path[0])
-		unlink(r->path);
+	const char *name = strrchr(r->path, '/');
+	char folder[sizeof r->path];
+	struct dirent *d;
+	DIR *dir;
+
+	if (name++ == NULL)
+		return;
+	snprintf(folder, sizeof folder, "%.*s", (int)(name - r->path), r->path);
+	dir = opendir(folder);
+	if (dir == NULL)
+		return;
+	while ((d = readdir(dir)) != NULL)
+		if (strncmp(d->d_name, name, PLACE_CHARS) == 0)
+			unlinkat(dirfd(dir), d->d_name, 0);
+	closedir(dir);
 }

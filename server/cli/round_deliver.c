@@ -70,9 +70,13 @@ static int post(struct delivery *d, struct err *e)
 
 static int refuse_row(struct delivery *d, uint64_t number, struct str row)
 {
+	struct buf line = BUF_INIT;
+
 	progress_clear(&d->progress);
-	fprintf(stderr, "  row %" PRIu64 ": %zu bytes, and the server takes rows of at most %" PRIu64 "\n", number,
-	        row.n, d->bodies.row_bytes);
+	buf_lit(&line, "  ");
+	cli_put_row(&line, number, d->source.line);
+	buf_printf(&line, ": %zu bytes, and the server takes rows of at most %" PRIu64, row.n, d->bodies.row_bytes);
+	cli_line(stderr, &line);
 	d->too_long++;
 	return d->o.on_error ? 0 : BODIES_REFUSED;
 }
@@ -92,7 +96,7 @@ static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
 		return rc;
 	if (too_long)
 		return refuse_row(d, number, row);
-	bodies_add(&d->bodies, number, row);
+	bodies_add(&d->bodies, number, d->source.line, row);
 	return 0;
 }
 
@@ -111,6 +115,15 @@ static int send_rows(struct delivery *d, struct err *e)
 
 /* --- around them ---------------------------------------------------------------------- */
 
+static void print_sums(const struct delivery *d, uint64_t rejected)
+{
+	printf("%s: %" PRIu64 " rows in %.1f s\n", d->o.base.argument[0], d->bodies.sent_rows,
+	       progress_seconds(&d->progress));
+	bodies_print(&d->bodies);
+	if (rejected > 0)
+		printf("  %-12s %" PRIu64 "\n", "rejected", rejected);
+}
+
 static int finish(struct delivery *d, int rc, const struct err *e)
 {
 	uint64_t rejected = d->bodies.rejected + d->too_long;
@@ -118,11 +131,10 @@ static int finish(struct delivery *d, int rc, const struct err *e)
 	progress_clear(&d->progress);
 	if (rc == -1 || rc == BODIES_FAILED)
 		cli_complain(DELIVER.command, "%s", e->detail);
-	printf("%s: %" PRIu64 " rows in %.1f s\n", d->o.base.argument[0], d->bodies.sent_rows,
-	       progress_seconds(&d->progress));
-	bodies_print(&d->bodies);
-	if (rejected > 0)
-		printf("  %-12s %" PRIu64 "\n", "rejected", rejected);
+	if (rc == 0 || d->bodies.sent_rows > 0)
+		print_sums(d, rejected);
+	if (rc == BODIES_REFUSED)
+		bodies_say_refused(&d->bodies, d->o.on_error != NULL);
 	if (rc == BODIES_INTERRUPTED)
 		cli_complain(DELIVER.command, "interrupted; the same rows may be sent again");
 	return rc == 0 && rejected == 0 ? CLI_DONE : CLI_FAILED;

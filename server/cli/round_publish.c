@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "progress.h"
+#include "round_text.h"
 #include "verb.h"
 
 static const char PUBLISH_USAGE[] =
@@ -21,6 +22,8 @@ static const char PUBLISH_USAGE[] =
 	"  --augment WHICH      both, chosen, rejected or none (default): examples with goals\n"
 	"  --wait               until it is built\n"
 	"  --server URL         the daemon (PREFD_SERVER, else http://127.0.0.1:8420)\n"
+	"\n"
+	"Exit status: 0 done, 1 it failed or is ready without a pair, 2 usage.\n"
 	"\n"
 	"examples:\n"
 	"  prefd round publish r1 --name r1-pairs --wait\n"
@@ -130,7 +133,10 @@ static int say_snapshot(const struct call *c)
 		buf_printf(&line, ": %.*s", STR_ARG(why));
 	cli_line(stdout, &line);
 	say_replay(json_get(c->answer, "replay"));
-	return state_is(c, "ready") || state_is(c, "building") ? CLI_DONE : CLI_FAILED;
+	cli_warnings(c->command, c->answer);
+	if (state_is(c, "ready"))
+		return round_has_pairs(c->command, c->answer) ? CLI_DONE : CLI_FAILED;
+	return state_is(c, "building") ? CLI_DONE : CLI_FAILED;
 }
 
 static int publish(struct call *c, const struct publish *o, struct str document)

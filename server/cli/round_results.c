@@ -18,6 +18,8 @@ static const char RESCORE_USAGE[] =
 	"  --min-responses N    valid ones that a prompt needs for a pair\n"
 	"  --server URL         the daemon (PREFD_SERVER, else http://127.0.0.1:8420)\n"
 	"\n"
+	"Exit status: 0 done, 1 it failed or there are no pairs, 2 usage.\n"
+	"\n"
 	"examples:\n"
 	"  prefd round rescore r1\n"
 	"  prefd round rescore r1 --alpha 0 --min-responses 4\n";
@@ -89,6 +91,38 @@ static void say_rescoring(const struct json *x)
 	say_rewards(json_get(x, "rewards"));
 }
 
+/* What is not delivered yet has no part in it: said, and no error. */
+static int say_missing(struct call *c, const char *round)
+{
+	struct round_shares s;
+	struct buf line = BUF_INIT;
+
+	call_path(c, "rounds", round, NULL);
+	if (call_do(c, "GET", STR_NONE) < 0)
+		return -1;
+	s = round_shares(c->answer);
+	if (round_complete(&s))
+		return 0;
+	buf_printf(&line, "prefd %s: not all is there yet: ", c->command);
+	round_samples(&line, c->answer);
+	buf_printf(&line, ", policy %.0f of %.0f, reference %.0f of %.0f", s.policy.there, s.policy.wanted,
+	           s.reference.there, s.reference.wanted);
+	cli_line(stderr, &line);
+	return 0;
+}
+
+static int rescore(struct call *c, const char *round, struct str document)
+{
+	if (say_missing(c, round) < 0)
+		return CLI_FAILED;
+	call_path(c, "rounds", round, "rescore", NULL);
+	if (call_do(c, "POST", document) < 0)
+		return CLI_FAILED;
+	say_rescoring(c->answer);
+	cli_warnings(c->command, c->answer);
+	return round_has_pairs(c->command, c->answer) ? CLI_DONE : CLI_FAILED;
+}
+
 int round_rescore(int argc, char **argv)
 {
 	struct verb_options o = {.server = NULL};
@@ -100,10 +134,7 @@ int round_rescore(int argc, char **argv)
 		rc = verb_document(&RESCORE, &o, &document) == CLI_DONE ? VERB_GO : CLI_USAGE;
 	if (rc == VERB_GO) {
 		call_open(&c, RESCORE.command, o.server);
-		call_path(&c, "rounds", o.argument[0], "rescore", NULL);
-		rc = call_do(&c, "POST", buf_view(&document)) == 0 ? CLI_DONE : CLI_FAILED;
-		if (rc == CLI_DONE)
-			say_rescoring(c.answer);
+		rc = rescore(&c, o.argument[0], buf_view(&document));
 		call_close(&c);
 	}
 	buf_release(&document);

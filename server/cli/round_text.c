@@ -27,6 +27,29 @@ void round_counts(struct buf *out, const struct json *counts)
 		buf_lit(out, "none");
 }
 
+static void put_why(struct buf *out, const struct json *made, const char *what)
+{
+	const struct json *counts = json_get(made, what);
+
+	if (counts == NULL || json_size(counts) == 0)
+		return;
+	buf_printf(out, "; %s: ", what);
+	round_counts(out, counts);
+}
+
+bool round_has_pairs(const char *command, const struct json *made)
+{
+	struct buf why = BUF_INIT;
+
+	if (cli_number(made, "pairs", 0) > 0)
+		return true;
+	put_why(&why, made, "skipped");
+	put_why(&why, made, "dropped");
+	cli_complain(command, "it has 0 pairs%.*s", STR_ARG(buf_view(&why)));
+	buf_release(&why);
+	return false;
+}
+
 void rescoring_line(struct buf *out, const struct json *rescoring)
 {
 	const struct json *gap = json_get(rescoring, "length_gap");
@@ -143,12 +166,19 @@ void round_block(struct buf *out, const struct json *round)
 	put_snapshots(out, round);
 }
 
+void round_samples(struct buf *out, const struct json *round)
+{
+	struct share s = share_of(json_get(round, "responses"));
+
+	buf_printf(out, "%s %.0f of %.0f", responses_word(round), s.there, s.wanted);
+}
+
 void round_line(struct buf *out, const struct json *round)
 {
 	struct round_shares s = round_shares(round);
 
-	buf_printf(out, "%.*s: %.*s, %s %.0f of %.0f", STR_ARG(cli_text(round, "id")), STR_ARG(cli_text(round, "state")),
-	           responses_word(round), s.responses.there, s.responses.wanted);
+	buf_printf(out, "%.*s: %.*s, ", STR_ARG(cli_text(round, "id")), STR_ARG(cli_text(round, "state")));
+	round_samples(out, round);
 	buf_printf(out, ", policy %.0f of %.0f, reference %.0f of %.0f", s.policy.there, s.policy.wanted,
 	           s.reference.there, s.reference.wanted);
 	buf_printf(out, ", leases %.0f", cli_number(round, "leases", 0));

@@ -24,8 +24,13 @@ void round_block(struct buf *out, const struct json *round);
 void round_line(struct buf *out, const struct json *round);
 /* "alpha 0.001, beta 0.1: 140 pairs of 144 prompts, …" of a rescoring. */
 void rescoring_line(struct buf *out, const struct json *rescoring);
+/* "samples 20 of 24": what is there of what is wanted. */
+void round_samples(struct buf *out, const struct json *round);
 /* "3 tied, 1 too_few_responses" of an object of counts; "none". */
 void round_counts(struct buf *out, const struct json *counts);
+/* On standard error, when a rescoring or a snapshot has no pairs: so, and why.
+ * Whether it has some. */
+bool round_has_pairs(const char *command, const struct json *made);
 /* At most six significant digits; "-" for what is no number. */
 void round_number(struct buf *out, const struct json *number);
 

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "lease.h"
 #include "progress.h"
+#include "round_text.h"
 #include "tasks.h"
 #include "work_options.h"
 
@@ -90,17 +91,30 @@ static int load_tasks(struct worker *w)
 	return LEASED;
 }
 
+/* For scores it is mostly the samples that are missing: how many there are. */
+static void say_waiting(struct worker *w)
+{
+	struct buf line = BUF_INIT;
+
+	progress_clear(&w->progress);
+	buf_printf(&line, "prefd %s: nothing to be handed out now; waiting", WORK);
+	call_path(&w->call, "rounds", w->o.round, NULL);
+	if (w->o.score && call_try(&w->call, "GET", STR_NONE) == 200) {
+		buf_lit(&line, "; ");
+		round_samples(&line, w->call.answer);
+	}
+	cli_line(stderr, &line);
+	w->waiting_said = true;
+}
+
 /* Others hold what is left, or it is still to be sampled. */
 static int wait_for_work(struct worker *w, int64_t seconds)
 {
 	int64_t until = clock_steady_us() + seconds * 1000000;
 	const struct timespec moment = {0, POLL_MS * 1000000};
 
-	if (!w->waiting_said) {
-		progress_clear(&w->progress);
-		fprintf(stderr, "prefd %s: nothing to be handed out now; waiting\n", WORK);
-		w->waiting_said = true;
-	}
+	if (!w->waiting_said)
+		say_waiting(w);
 	while (!cli_interrupted() && clock_steady_us() < until)
 		nanosleep(&moment, NULL);
 	return GO_ON;
@@ -152,7 +166,7 @@ static int on_row(void *ctx, uint64_t number, struct str row, struct err *e)
 		return err_set(e, P_BAD_REQUEST, "line %" PRIu64 " of the command: %.400s", number + 1, why.detail);
 	if (!bodies_take(&w->bodies, row.n) && deliver(w) != GO_ON)
 		return ENDED;
-	bodies_add(&w->bodies, w->rows++, row);
+	bodies_add(&w->bodies, w->rows++, 0, row);
 	if (w->deliver_at == 0)
 		w->deliver_at = clock_steady_us() + DELIVER_US;
 	return 0;

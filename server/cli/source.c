@@ -61,6 +61,8 @@ static ssize_t read_some(struct source *s, char *p, size_t least, size_t most, s
 }
 
 struct reading {
+	struct source *source;
+	uint64_t blank_lines; /* in front of the first row */
 	struct split split;
 	bool begun; /* the first byte that is not white space was seen */
 	size_t row_bytes;
@@ -74,11 +76,28 @@ static bool says_nothing(char c)
 	return strchr(" \t\r\n\xEF\xBB\xBF", c) && c != '\0';
 }
 
+/* A line at a time, so that its number is known while its row is handed out. */
+static int feed_lines(struct reading *r, const char *p, size_t n, struct err *e)
+{
+	const char *end = p + n, *newline;
+
+	while ((newline = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		int rc = split_feed(&r->split, p, (size_t)(newline + 1 - p), e);
+
+		if (rc != 0)
+			return rc;
+		r->source->line++;
+		p = newline + 1;
+	}
+	return split_feed(&r->split, p, (size_t)(end - p), e);
+}
+
 static int on_text(void *ctx, const char *p, size_t n, struct err *e)
 {
 	struct reading *r = ctx;
 
 	while (!r->begun && n > 0 && says_nothing(*p)) {
+		r->blank_lines += *p == '\n';
 		p++;
 		n--;
 	}
@@ -86,9 +105,10 @@ static int on_text(void *ctx, const char *p, size_t n, struct err *e)
 		return 0;
 	if (!r->begun) {
 		split_init(&r->split, *p == '[' ? SPLIT_JSON : SPLIT_NDJSON, r->row_bytes, r->row, r->ctx);
+		r->source->line = *p == '[' ? 0 : r->blank_lines + 1;
 		r->begun = true;
 	}
-	return split_feed(&r->split, p, n, e);
+	return r->source->line ? feed_lines(r, p, n, e) : split_feed(&r->split, p, n, e);
 }
 
 /* A plain file may have any first bytes, few of them or none. */
@@ -121,7 +141,7 @@ static int read_all(struct source *s, char *chunk, struct unzip **unzip, struct 
 
 int source_rows(struct source *s, size_t row_bytes, split_row_fn *row, void *ctx, struct err *e)
 {
-	struct reading r = {.row_bytes = row_bytes, .row = row, .ctx = ctx};
+	struct reading r = {.source = s, .row_bytes = row_bytes, .row = row, .ctx = ctx};
 	struct unzip *unzip = NULL;
 	char *chunk = heap_alloc(CHUNK_BYTES);
 	int rc = read_all(s, chunk, &unzip, &r, e);

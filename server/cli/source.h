@@ -16,6 +16,7 @@ struct source {
 	uint64_t size_bytes; /* of a regular file; 0: not known */
 	int64_t mtime_ns;    /* the same */
 	uint64_t read_bytes; /* so far, packed */
+	uint64_t line;       /* of the row that is handed out, from 1; 0: the rows are an array's */
 	char *path;          /* absolute; NULL: standard input */
 };
 

@@ -95,14 +95,40 @@ def test_bad_rows_are_named_by_the_files_rows(daemon, dataset, prefd, tmp_path):
     arguments = ["import", "--server", daemon.base, "--dataset", dataset, *RANGES, "--body-bytes", "20KiB"]
     stopped = prefd(*arguments, path)
     assert stopped.returncode == 1
-    assert "  row 70, /responses/1/scores/2/value: " in stopped.err and "row 120" not in stopped.err
+    assert "  line 71 (row 70), /responses/1/scores/2/value: " in stopped.err and "row 120" not in stopped.err
+    assert len(re.findall(r"\brow \d+", stopped.err)) == 1, "the file's number, and not the body's too"
     stored = daemon.request("GET", f"/v1/datasets/{dataset}/stats").json()["prompts"]
     assert 0 < stored <= 70
     went_on = prefd(*arguments, "--on-error", "continue", path)
     assert went_on.returncode == 1
-    assert "  row 70, /responses/1/scores/2/value: " in went_on.err and "  row 120" in went_on.err
+    assert "  line 71 (row 70), /responses/1/scores/2/value: " in went_on.err and "  line 121 (row 120)" in went_on.err
     assert re.search(r"^  rejected +2$", went_on.out, re.MULTILINE)
     assert daemon.request("GET", f"/v1/datasets/{dataset}/stats").json()["prompts"] == 178
+
+
+def test_refused_rows_say_what_is_to_be_done(daemon, dataset, prefd, tmp_path):
+    path = tmp_path / "caps.ndjson"
+    arguments = ["import", "--server", daemon.base, "--dataset", dataset]
+    bad = '{"id": "a", "prompt": "x"}\n\n{"id": "b", "prompt": 7}\n'
+    path.write_text(bad)
+    refused = prefd(*arguments, path)
+    assert refused.returncode == 1 and refused.out == "", "nothing is stored"
+    assert refused.err == ("prefd import: A value is wrong (422): 1 of 2 rows refused, nothing stored\n"
+                           "  line 3 (row 1), /prompt: must be a string or an array of messages, not a number\n"
+                           "prefd import: nothing of this body is stored; correct the rows, or use --on-error continue\n")
+    path.write_text('{"id": "a"\n' + bad)
+    broken = prefd(*arguments, path)
+    assert "(400)" in broken.err and "  line 1 (row 0): " in broken.err and "other rows were not checked further" in broken.err
+    went_on = prefd(*arguments, "--on-error", "continue", path)
+    assert went_on.out.startswith(f"{dataset}: 3 rows in ") and counts(went_on.out)["prompts"] == {"created": 1}
+    path.write_text(json.dumps([{"id": "a", "prompt": "x"}, {"id": "b", "prompt": 7}], indent=1))
+    assert "  row 1, /prompt: " in prefd(*arguments, path).err, "an array has no lines"
+
+
+def test_routes_help(prefd):
+    said = prefd("routes", "--help")
+    assert said.returncode == 0 and said.out.startswith("usage: prefd routes") and "/healthz" not in said.out
+    assert "GET /healthz open\n" in prefd("routes").out
 
 
 def test_conflicts(daemon, dataset, prefd, tmp_path):
@@ -112,7 +138,7 @@ def test_conflicts(daemon, dataset, prefd, tmp_path):
     assert prefd(*arguments, path).returncode == 0
     path.write_text('{"id": "b", "prompt": "new"}\n{"id": "a", "prompt": "two"}')
     refused = prefd(*arguments, path)
-    assert refused.returncode == 1 and "(409)" in refused.err and "  row 1" in refused.err
+    assert refused.returncode == 1 and "(409)" in refused.err and "  line 2 (row 1)" in refused.err
     for how, content in (("keep", "one"), ("replace", "two")):
         assert prefd(*arguments, "--on-conflict", how, path).returncode == 0
         prompt = daemon.request("GET", f"/v1/datasets/{dataset}/prompts/a").json()

@@ -23,7 +23,7 @@ def prefd(*arguments, **options):
 
 
 def refuse(status, headers=(), document=None):
-    return lambda handler, _: handler.answer(status, document or {"title": "Not now", "status": status}, headers)
+    return lambda handler, _: handler.reply(status, document or {"title": "Not now", "status": status}, headers)
 
 
 def chunks(pieces, finish):
@@ -52,7 +52,8 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
     assert done.returncode == 0, done.err
     assert out.read_bytes() == b'{"a":1}\n{"a":2}\n{"a":3}\n'
     assert "s:1/2: 3 examples, 24 bytes" in done.err
-    assert server.targets == ["/v1/snapshots/s%3A1%2F2/export?augment=none&placement=user&format=trl_text"]
+    assert server.targets == ["/v1/snapshots/s%3A1%2F2/export?augment=none&placement=user&format=trl_text",
+                              "/v1/snapshots/s%3A1%2F2"]
     assert os.listdir(tmp_path) == ["out.ndjson"]
 
 
@@ -127,6 +128,16 @@ def test_the_same_bytes_as_the_daemons(daemon, dataset, tmp_path):
         assert done.returncode == 0, done.err
         assert out.read_bytes() == wanted.body
         assert prefd("export", "--server", daemon.base, *flags, name).stdout == wanted.body
+
+
+def test_no_pairs_make_no_file(daemon, dataset, tmp_path):
+    assert daemon.post_rows(f"/v1/datasets/{dataset}/records", [{"id": "p", "prompt": "alone"}]).status == 200
+    name, out = f"none-{dataset[-9:]}", tmp_path / "out.ndjson"
+    assert daemon.request("POST", f"/v1/datasets/{dataset}/snapshots?wait=30", {"name": name, "recipe": {}}).status == 201
+    done = prefd("export", "--server", daemon.base, name, "-o", out)
+    assert done.returncode == 1 and os.listdir(tmp_path) == []
+    assert done.err == ("prefd export: warning: No prompt has a pair: `skipped` and `dropped` say why.\n"
+                        "prefd export: it has 0 pairs; skipped: 1 too_few_responses\n")
 
 
 def test_unknown_snapshot_and_view(daemon):

@@ -48,7 +48,7 @@ def write(path, content):
 
 
 def refuse(status, headers=(), document=None):
-    return lambda handler, body: handler.answer(status, document or {"title": "Not now", "status": status}, headers)
+    return lambda handler, body: handler.reply(status, document or {"title": "Not now", "status": status}, headers)
 
 
 # --- what is sent -----------------------------------------------------------------
@@ -223,9 +223,11 @@ def test_errors_name_the_files_rows(prefd, tmp_path):
         done = prefd("import", "--server", server.base, "--dataset", "d", path)
         assert done.returncode == 1
         assert "A value is wrong (422): rows are wrong" in done.err
-        assert "  row 13, /responses/0/scores/2/value: 11 is?[2J above 10\n" in done.err
-        assert "  row 15: it is none\n  and 5 more\n" in done.err
-        assert "--start-row 10 goes on there" in done.err
+        assert "  line 14 (row 13), /responses/0/scores/2/value: 11 is?[2J above 10\n" in done.err
+        assert "  line 16 (row 15): it is none\n  and 5 more\n" in done.err
+        assert "nothing of this body is stored; correct the rows, or use --on-error continue" in done.err
+        assert "goes on there" not in done.err and "not checked further" not in done.err
+        assert done.out.startswith("d: 10 rows in "), "the body before it is stored"
         assert len(server.bodies) == 1, "it stops at the first refused body"
         again = prefd("import", "--server", server.base, "--dataset", "d", path)
     assert again.returncode == 0 and "going on at row 10" in again.err
@@ -240,7 +242,7 @@ def test_rejected_rows_make_the_exit_status(prefd, tmp_path):
         done = prefd("import", "--server", server.base, "--dataset", "d", "--on-error", "continue",
                      write(tmp_path / "f", "\n".join(rows_of(20))))
     assert done.returncode == 1
-    assert "  row 14, /id: wrong\n" in done.err
+    assert "  line 15 (row 14), /id: wrong\n" in done.err
     assert "prompts      18 created, 1 unchanged" in done.out and "rejected     1" in done.out
     assert states(tmp_path) == []
 
@@ -250,7 +252,8 @@ def test_a_row_longer_than_the_server_takes(prefd, tmp_path, on_error):
     rows = rows_of(3) + [json.dumps({"prompt": "z" * 2000})] + rows_of(2)
     with FakeServer(limits={"body_bytes": 65536, "row_bytes": 1024, "rows": 10}) as server:
         done = prefd("import", "--server", server.base, "--dataset", "d", *on_error, write(tmp_path / "f", "\n".join(rows)))
-    assert done.returncode == 1 and "row 3: 2014 bytes" in done.err
+    assert done.returncode == 1 and "  line 4 (row 3): 2014 bytes" in done.err
+    assert ("it and the rows behind it are not stored; shorten it" in done.err) == (not on_error)
     assert server.rows() == rows[:3] + (rows[4:] if on_error else [])
 
 
@@ -301,6 +304,44 @@ def test_a_changed_file_begins_again(prefd, tmp_path):
         done = prefd("import", "--server", server.base, "--dataset", "d", path)
     assert done.returncode == 0 and "going on" not in done.err
     assert server.rows() == rows_of(401)
+    assert states(tmp_path) == [], "nor is what was kept of the file before"
+
+
+def test_a_corrected_file_leaves_nothing_behind(prefd, tmp_path):
+    problem = {"title": "A value is wrong", "status": 422, "errors": [{"row": 3, "pointer": "", "detail": "wrong"}]}
+    rows = rows_of(30)
+    path, other = write(tmp_path / "f", "\n".join(rows)), write(tmp_path / "g", "\n".join(rows))
+    for f in (path, other):
+        with FakeServer([lambda *_: False, refuse(422, document=problem)],
+                        limits={"body_bytes": 65536, "row_bytes": 1024, "rows": 10}) as server:
+            assert prefd("import", "--server", server.base, "--dataset", "d", f).returncode == 1
+            if f is path:
+                kept = states(tmp_path)
+                write(path, "\n".join(rows + ["{}"]))
+                done = prefd("import", "--server", server.base, "--dataset", "d", "--on-error", "continue", path)
+                assert done.returncode == 0 and len(kept) == 1 and states(tmp_path) == []
+    assert len(states(tmp_path)) == 1, "another file's stays"
+
+
+@pytest.mark.parametrize("text, name", [
+    ('\n \n{"a":1}\n\n{"a":2}\r\n\r\n{"a":3}', "line 7 (row 2)"), ('\ufeff\n{"a":1}\n{"a":2}\n{"a":3}\n', "line 4 (row 2)"),
+    ('[{"a":1},\n{"a":2},\n{"a":3}]', "row 2"),
+])
+def test_blank_lines_count_as_lines_and_not_as_rows(prefd, tmp_path, text, name):
+    problem = {"title": "Wrong", "status": 422, "errors": [{"row": 2, "pointer": "/a", "detail": "wrong"}]}
+    with FakeServer([refuse(422, document=problem)]) as server:
+        done = prefd("import", "--server", server.base, "--dataset", "d", write(tmp_path / "f", text))
+    assert f"  {name}, /a: wrong\n" in done.err and done.out == ""
+
+
+def test_refused_standard_input_says_where_the_stored_rows_end(prefd):
+    problem = {"title": "Wrong", "status": 422, "errors": [{"row": 2, "pointer": "", "detail": "wrong"}]}
+    for script, wanted in (([refuse(422, document=problem)], None),
+                           ([lambda *_: False, refuse(422, document=problem)], "--start-row 10 goes on there")):
+        with FakeServer(script, limits={"body_bytes": 65536, "row_bytes": 1024, "rows": 10}) as server:
+            done = prefd("import", "--server", server.base, "--dataset", "d", "-", input="\n".join(rows_of(30)).encode())
+        assert "nothing of this body is stored" in done.err
+        assert wanted in done.err if wanted else "goes on there" not in done.err
 
 
 def test_standard_input_says_where_to_go_on(prefd, tmp_path):

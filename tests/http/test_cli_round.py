@@ -353,10 +353,10 @@ def test_bad_rows_are_named_by_the_files_rows(daemon, prefd):
     rows[17]["index"] = 4
     small = ["--body-bytes", "1KiB"]
     prefd("deliver", r, "responses", "-", *small, input=lines(rows), status=1)
-    assert "(422)" in prefd.err and "  row 17, /index: " in prefd.err
+    assert "(422)" in prefd.err and "  line 18 (row 17), /index: " in prefd.err
     assert 0 < there(daemon, r) <= 17
     said = prefd("deliver", r, "responses", "-", *small, "--on-error", "continue", input=lines(rows), status=1)
-    assert "  row 17, /index: " in prefd.err and "  rejected     1\n" in said
+    assert "  line 18 (row 17), /index: " in prefd.err and "  rejected     1\n" in said
     assert there(daemon, r) == 23
     bad = logprob_rows(responses_of(daemon, r, 1), "somebody-else")
     prefd("deliver", r, "logprobs", "-", input=lines(bad), status=1)
@@ -395,7 +395,7 @@ def test_a_row_longer_than_the_servers(tmp_path):
         with FakeServer(limits={"body_bytes": 65536, "row_bytes": 1024, "rows": 10}) as server:
             prefd = runner(server.base, tmp_path)
             said = prefd("deliver", "r", "responses", "-", *on_error, input="\n".join(rows).encode(), status=1)
-            assert f"  row 3: {len(rows[3])} bytes" in prefd.err and server.rows() == sent
+            assert f"  line 4 (row 3): {len(rows[3])} bytes" in prefd.err and server.rows() == sent
             assert "  rejected     1\n" in said
 
 
@@ -453,13 +453,24 @@ def test_rescoring_says_what_it_found(daemon, prefd):
     assert said.splitlines()[0] == (f"rescoring 1: alpha {told['alpha']:.6g}, beta 0.1: 6 pairs of 6 prompts, "
                                     f"length gap {gap['before']:.1f} to {gap['after']:.1f}")
     assert "  skipped    none\n  dropped    none\n  rewards    mean " in said
-    again = prefd("rescore", r, "--alpha", "0", "--beta", "0.5", "--length", "tokens", "--min-responses", "5")
+    again = prefd("rescore", r, "--alpha", "0", "--beta", "0.5", "--length", "tokens", "--min-responses", "5", status=1)
+    assert prefd.err == "prefd round rescore: it has 0 pairs; skipped: 6 too_few_responses\n"
     assert again.startswith("rescoring 2: alpha 0, beta 0.5: 0 pairs of 6 prompts")
     assert "  skipped    6 too_few_responses\n" in again
     assert "rescoring  1: alpha " in prefd("show", r) and "rescoring  2: alpha 0, beta 0.5" in prefd("show", r)
     prefd("rescore", r, "--beta", "0", status=1)
     assert "(422): /beta: " in prefd.err
     prefd("rescore", r, "--beta", "b", status=2)
+
+
+def test_no_pairs_are_said_and_so_is_what_is_missing(daemon, prefd):
+    r = make_round(daemon, prompts=2)
+    prefd("rescore", r, status=1)
+    assert prefd.err == ("prefd round rescore: not all is there yet: samples 0 of 8, policy 0 of 8, reference 0 of 8\n"
+                         "prefd round rescore: it has 0 pairs; skipped: 2 too_few_responses\n")
+    said = prefd("publish", r, "--name", f"{r}-none", "--wait", status=1)
+    assert said.startswith(f"{r}-none: ready, 0 pairs, ")
+    assert "warning: No prompt has a pair" in prefd.err and "it has 0 pairs; skipped: 2 too_few_responses" in prefd.err
 
 
 def test_rewards_are_listed(daemon, prefd):
@@ -691,10 +702,16 @@ def test_several_workers_do_nothing_twice(daemon, tmp_path):
     assert sum(int(n) for n in re.findall(r"(\d+) created", said)) == 240 and "unchanged" not in said
 
 
+def test_the_toy_model_says_how_it_is_used():
+    for arguments in ([], ["gpt"]):
+        done = subprocess.run([sys.executable, TOY, *arguments], input=b"", capture_output=True, timeout=SECONDS)
+        assert done.returncode == 1 and done.stderr.startswith(b"usage: toy_model.py MODEL") and done.stdout == b""
+
+
 def test_scoring_waits_for_samples(daemon, prefd, tmp_path):
     r = make_round(daemon, prompts=4, policy="toy-1", reference="toy-0")
     process = start(daemon.base, tmp_path, *scoring(r, "toy-0", toy("toy-0")))
-    assert process.stderr.readline() == b"prefd round work: nothing to be handed out now; waiting\n"
+    assert process.stderr.readline() == b"prefd round work: nothing to be handed out now; waiting; samples 0 of 16\n"
     prefd(*sampling(r, toy("toy-1")))
     out, _ = ended(process, 0)
     assert "logprobs     16 created" in out

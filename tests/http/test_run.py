@@ -110,9 +110,20 @@ def test_a_second_start_and_a_taken_port(script, tmp_path):
     assert f"Port {port} is taken" in second.text()
     assert all(f"127.0.0.1:{port}/" not in line for line in curls(second.text()))
     assert second.stop() == 0 and first.stop() == 0
+    assert "Another prefd holds" not in second.text()
     again = script(data=tmp_path / "one")
     again.wait_for("Ctrl-C stops")
     assert "180 unchanged" in again.text()
+
+
+def test_a_folder_that_another_holds(script, tmp_path):
+    first = script()
+    first.wait_for("Ctrl-C stops")
+    second = script()
+    assert second.process.wait(SECONDS) == 1
+    second.reader.join(SECONDS)
+    assert f"Another prefd holds the data folder {tmp_path / 'data'}: use DATA=other make run.\n" in second.text()
+    assert first.process.poll() is None
 
 
 def test_a_folder_that_cannot_be_used(script, tmp_path):
