@@ -1,6 +1,6 @@
 """The README's commands, run in order as they stand; its answers are theirs.
 
-A block of `sh` is followed by the block that it answers. In an answer, line
+A block of `sh` or `python` is followed by the block that it answers. In an answer, line
 breaks between tokens are only for the eye and "…" stands for anything."""
 
 import os
@@ -14,11 +14,21 @@ SAMPLE = ["--dataset", "sample", "--attribute", "overall=1:10", "--attribute", "
           "--attribute", "brevity=1:5", os.path.join(ROOT, "schema", "sample", "sample.ndjson")]
 
 
-def blocks():
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-        found = re.findall(r"^```sh\n(.*?)^```\n```(?:json|text)\n(.*?)^```\n", f.read(), re.MULTILINE | re.DOTALL)
-    assert len(found) >= 8
-    return found
+# What a command may leave in the folder that it is run in: nothing that git would see.
+IGNORED = {"build", "prefd-data"}
+
+
+def page(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def blocks(text):
+    """[(command, answer)] of a page, each command with its answer; a command is one of bash."""
+    found = re.findall(r"^```(sh|python)\n(.*?)^```\n```(?:json|text)\n(.*?)^```\n", text, re.MULTILINE | re.DOTALL)
+    assert len(found) == text.count("```sh\n") + text.count("```python\n") > 0, "each command with its answer"
+    return [(f"python3 - <<'END'\n{command}END\n" if kind == "python" else command, answer)
+            for kind, command, answer in found]
 
 
 def joined(text):
@@ -38,21 +48,40 @@ def run(command, daemon, folder):
     return done.returncode, joined(done.stdout.decode())
 
 
-def test_every_command_answers_as_it_says(fresh_daemon, tmp_path):
-    daemon = fresh_daemon(data=tmp_path / "prefd-data")
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "prefd").symlink_to(BINARY)
+def sample_daemon(fresh_daemon, folder):
+    """What `make run` starts, seen from a clone's folder."""
+    daemon = fresh_daemon(data=folder / "prefd-data")
+    (folder / "build").mkdir()
+    (folder / "build" / "prefd").symlink_to(BINARY)
     subprocess.run([BINARY, "import", "--server", daemon.base, *SAMPLE], check=True, timeout=SECONDS,
-                   env=clean_environment({"XDG_STATE_HOME": str(tmp_path / "state")}))
-    for command, answer in blocks():
-        status, said = run(command, daemon, tmp_path)
+                   env=clean_environment({"XDG_STATE_HOME": str(folder / "state")}))
+    return daemon
+
+
+def follow(text, daemon, folder):
+    """Every command of the page answers as it says, and leaves nothing in the clone."""
+    before = set(os.listdir(folder)) | IGNORED
+    for command, answer in blocks(text):
+        status, said = run(command, daemon, folder)
         assert status == 0, (command, said)
         assert as_said(answer).match(said), f"{command}\nsays: {said}\nwanted: {joined(answer)}"
+    assert set(os.listdir(folder)) <= before
+
+
+def first_score(daemon, folder):
+    """The README's first command: a score by the judge "me"."""
+    command, _ = blocks(page("README.md"))[0]
+    status, said = run(command, daemon, folder)
+    assert status == 0 and '"created":1' in said
+
+
+def test_every_command_answers_as_it_says(fresh_daemon, tmp_path):
+    assert len(blocks(page("README.md"))) >= 11
+    follow(page("README.md"), sample_daemon(fresh_daemon, tmp_path), tmp_path)
 
 
 def test_links_lead_somewhere():
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-        text = f.read()
+    text = page("README.md")
     paths = re.findall(r"`((?:docs|schema|tests|server|include)/[^`]*)`", text) + re.findall(r"\]\((?!http)([^)]+)\)", text)
     assert len(paths) > 5
     for path in paths:

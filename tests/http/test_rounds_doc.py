@@ -4,37 +4,21 @@ theirs, in the manner of test_readme.py."""
 import os
 import re
 import subprocess
-import time
 
-from conftest import BINARY, ROOT, clean_environment
-from test_readme import SAMPLE, SECONDS, as_said, joined, run
+import pytest
 
-
-def blocks():
-    with open(os.path.join(ROOT, "docs", "rounds.md"), encoding="utf-8") as f:
-        text = f.read()
-    found = re.findall(r"^```sh\n(.*?)^```\n```(?:json|text)\n(.*?)^```\n", text, re.MULTILINE | re.DOTALL)
-    assert len(found) == text.count("```sh\n") >= 10, "each command with its answer"
-    return found
+from conftest import BINARY, ROOT
+from test_readme import first_score, follow, page, sample_daemon
 
 
-def prepare(daemon, folder):
-    (folder / "build").mkdir()
-    (folder / "build" / "prefd").symlink_to(BINARY)
-    (folder / "docs").symlink_to(os.path.join(ROOT, "docs"))
-    subprocess.run([BINARY, "import", "--server", daemon.base, *SAMPLE], check=True, timeout=SECONDS,
-                   env=clean_environment({"XDG_STATE_HOME": str(folder / "state")}))
-
-
-def test_every_command_answers_as_it_says(fresh_daemon, tmp_path):
-    daemon = fresh_daemon(data=tmp_path / "prefd-data")
-    prepare(daemon, tmp_path)
-    for command, answer in blocks():
-        began = time.monotonic()
-        status, said = run(command, daemon, tmp_path)
-        assert status == 0, (command, said)
-        assert as_said(answer).match(said), f"{command}\nsays: {said}\nwanted: {joined(answer)}"
-        assert time.monotonic() - began < SECONDS
+@pytest.mark.parametrize("scored", (False, True), ids=("fresh", "scored"))
+def test_every_command_answers_as_it_says(fresh_daemon, tmp_path, scored):
+    """On what `make run` starts, and also where the README's first command was run before."""
+    daemon = sample_daemon(fresh_daemon, tmp_path)
+    (tmp_path / "docs").symlink_to(os.path.join(ROOT, "docs"))
+    if scored:
+        first_score(daemon, tmp_path)
+    follow(page("docs", "rounds.md"), daemon, tmp_path)
 
     def snapshot(name):
         return daemon.request("GET", f"/v1/snapshots/{name}").json()
@@ -48,8 +32,7 @@ def test_every_command_answers_as_it_says(fresh_daemon, tmp_path):
 
 
 def test_the_page_names_what_is_there():
-    with open(os.path.join(ROOT, "docs", "rounds.md"), encoding="utf-8") as f:
-        text = f.read()
+    text = page("docs", "rounds.md")
     for path in set(re.findall(r"docs/examples/\w+\.py", text)):
         assert os.path.exists(os.path.join(ROOT, path))
     for verb, options in re.findall(r"build/prefd round (\w+)(.*)", text):
