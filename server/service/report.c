@@ -7,6 +7,7 @@
 #include "print.h"
 #include "template.h"
 
+enum { NAMED_BYTES = 100 }; /* attributes are named until so many bytes are there */
 enum { FAILED_SHARE = 20 }; /* a warning when more than one score in so many failed */
 
 static const char *const state_words[] = {"building", "ready", "failed", "revoked", "deleted"};
@@ -47,6 +48,41 @@ static void warn_scale(struct buf *b, const struct findings *f, const struct rec
 	     greatest, r->goal_min, r->goal_max, STR_ARG(w->name));
 }
 
+static bool any(const uint64_t *n, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (n[i] > 0)
+			return true;
+	return false;
+}
+
+static void warn_empty(struct buf *b, const struct build_result *x)
+{
+	if (x->found.pairs > 0)
+		return;
+	if (any(x->counts.skipped, SKIP_COUNT) || any(x->counts.dropped, DROP_COUNT))
+		warn(b, "No prompt has a pair: `skipped` and `dropped` say why.");
+	else
+		warn(b, "No prompt lies in the recipe's split, sources and holdout.");
+}
+
+/* More responses without a reward than with a part in a pair: one attribute
+ * too many, or data that has votes and no scores. */
+static void warn_unscored(struct buf *b, const struct build_result *x, const struct recipe *r)
+{
+	uint64_t lacking = x->counts.dropped[DROP_MISSING_ATTRIBUTE];
+	struct buf names = BUF_INIT;
+
+	if (lacking <= x->found.answers || r->has_terms)
+		return;
+	for (size_t i = 0; i < r->attributes && names.n < NAMED_BYTES; i++)
+		buf_printf(&names, "%s%.*s", i ? ", " : "", STR_ARG(r->attribute[i].name));
+	warn(b, "%llu responses lack a good score of one of the attributes that the reward takes (%.*s): "
+	        "name others in the recipe, or pair by votes with the strategy comparisons.",
+	     (unsigned long long)lacking, STR_ARG(buf_view(&names)));
+	buf_release(&names);
+}
+
 static void warnings(struct buf *b, const struct build_result *x, const struct recipe *r)
 {
 	const struct findings *f = &x->found;
@@ -54,12 +90,12 @@ static void warnings(struct buf *b, const struct build_result *x, const struct r
 
 	json_put_key(b, "warnings");
 	buf_byte(b, '[');
-	if (f->pairs == 0)
-		warn(b, "No prompt has a pair: `skipped` and `dropped` say why.");
+	warn_empty(b, x);
+	warn_unscored(b, x, r);
 	if (r->augment != AUGMENT_NONE)
 		warn_scale(b, f, r);
 	if (r->augment != AUGMENT_NONE && f->plain > 0)
-		warn(b, "%llu of %llu pairs have no goals and stay plain.", (ull)f->plain, (ull)f->pairs);
+		warn(b, "%llu of %llu pairs have no goals: they stay plain, under `both` in both their places.", (ull)f->plain, (ull)f->pairs);
 	if (x->counts.failed * FAILED_SHARE > x->counts.scores)
 		warn(b, "%llu of %llu scores failed; they count for nothing.", (ull)x->counts.failed,
 		     (ull)x->counts.scores);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "rows.h"
 
+#define LOGPROB_MIN (-1e15)
 enum { ID_HEX_BYTES = 16, LOGPROBS_PER_RESPONSE_MAX = 64 };
 
 /* --- scores --------------------------------------------------------------------- */
@@ -174,6 +175,9 @@ int read_logprob(struct reading *r, const struct json *v, void *to, struct err *
 		return -1;
 	if (*l > LOGPROB_MAX)
 		return err_set(e, P_INVALID, "a log-probability is at most 0");
+	/* A fact stays for ever: one that no reward can be made of must not come in. */
+	if (*l < LOGPROB_MIN)
+		return err_set(e, P_INVALID, "a log-probability is at least %g", LOGPROB_MIN);
 	if (*l > 0)
 		*l = 0;
 	return 0;

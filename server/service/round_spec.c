@@ -266,6 +266,9 @@ int round_spec_read(struct arena *a, struct str text, struct round_spec *out, st
 	e->pointer[0] = '\0';
 	if (fields_read(&r, v, spec_fields, FIELD_COUNT(spec_fields), out, e) < 0 || check_posted(out, e) < 0)
 		return -1;
+	/* Unsaid, the minimum is within reach: fewer than 8 samples can be enough. */
+	if (out->mode == ROUND_SAMPLE && !json_get(v, "min_responses") && out->min_responses > out->per_prompt)
+		out->min_responses = out->per_prompt;
 	json_put_canonical(&b, v);
 	*posted = arena_str(a, buf_view(&b));
 	buf_release(&b);

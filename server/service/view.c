@@ -292,9 +292,15 @@ static int override(struct str word, const char *const *words, int n, const char
 	if (word.p == NULL)
 		return 0;
 	found = word_among(word, words, n);
-	if (found < 0)
-		return err_at(e, P_INVALID, pointer, "%.*s is not among its words: %s, %s …", (int)(word.n < 60 ? word.n : 60),
-		              word.p, words[0], words[1]);
+	if (found < 0) {
+		char list[120] = "";
+
+		for (int i = 0; i < n; i++) {
+			strcat(list, i ? ", " : "");
+			strcat(list, words[i]);
+		}
+		return err_at(e, P_INVALID, pointer, "is none of %s", list);
+	}
 	*to = found;
 	return 0;
 }

@@ -85,7 +85,7 @@ def test_equal_quantiles_stay_as_plain_pairs(daemon):
     rows = export(daemon, made["id"]).rows()
     assert [(x["twin"], x["chosen_id"], x["goal"]) for x in rows] == [("plain", "b", None)] * 2
     assert rows[0]["score_chosen"] == rows[0]["score_rejected"]
-    assert "1 of 1 pairs have no goals and stay plain." in made["warnings"]
+    assert "1 of 1 pairs have no goals: they stay plain, under `both` in both their places." in made["warnings"]
     assert made["skipped"] == {}
 
 
@@ -164,7 +164,7 @@ def test_votes_are_replayed_plain(daemon, sampled):
     seen = [x for x in export(daemon, made["id"]).rows() if x["origin"] == "replay"]
     assert made["replay"]["taken"] == 3 == len(seen) / 2
     assert all((x["twin"], x["goal"], x["score_chosen"]) == ("plain", None, None) for x in seen)
-    assert "3 of 6 pairs have no goals and stay plain." in made["warnings"]
+    assert "3 of 6 pairs have no goals: they stay plain, under `both` in both their places." in made["warnings"]
 
 
 def test_the_rounds_own_replay_holds_unless_another_is_named(daemon, sampled, offline):
