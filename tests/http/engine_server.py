@@ -1,10 +1,11 @@
 """A serving engine of the tests' own: answers in vLLM's or SGLang's forms, and
 misbehaves on demand."""
 
-import http.server
 import json
 import threading
 import time
+
+from server_kit import OwnHandler, OwnServer
 
 
 def logprob(token):
@@ -44,11 +45,7 @@ def sglang(ids, start):
         "input_token_logprobs": triples, "output_token_logprobs": [[-0.5, 9, None]], "completion_tokens": 1}}]
 
 
-class Listener(http.server.ThreadingHTTPServer):
-    request_queue_size = 256  # all connections of a daemon at once
-
-
-class EngineServer:
+class EngineServer(OwnServer):
     """`answer(server, handler, ids, n)` answers the n-th request (from 0) for
     these ids and returns True; False: as a good engine would. `old`: only the
     echo form is known, the newer one is answered with that status."""
@@ -60,18 +57,7 @@ class EngineServer:
         self.at = []         # when each came
         self.now = self.most = 0
         self.times = {}      # ids → how often
-        self.httpd = Listener(("127.0.0.1", 0), self.handler())
-        self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}"
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.httpd.shutdown()
-        self.httpd.server_close()
-        self.thread.join(10)
+        super().__init__(self.handler())
 
     def good(self, path, document):
         """What a good engine answers; the request's exact form is part of it."""
@@ -95,23 +81,7 @@ class EngineServer:
     def handler(self):
         server = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def reply(self, status, document, headers=()):
-                body = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-                return True
-
+        class Handler(OwnHandler):
             def do_POST(self):
                 document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 ids = tuple(document["input_ids"][0] if "input_ids" in document else document["prompt"])

@@ -1,10 +1,10 @@
 """A server of the tests' own that answers as prefd would, and fails on demand."""
 
-import http.server
 import json
-import threading
 
 import zstandard
+
+from server_kit import OwnHandler, OwnServer
 
 LIMITS = {"body_bytes": 67108864, "row_bytes": 8388608, "rows": 1000000}
 
@@ -13,7 +13,7 @@ def unpack(body, coding):
     return zstandard.ZstdDecompressor().stream_reader(body).read() if coding == "zstd" else body
 
 
-class FakeServer:
+class FakeServer(OwnServer):
     """`script` is a list of functions(handler, body) → True if it answered; one
     is used up by each POST of rows or export. Without one left: 200.
 
@@ -24,18 +24,8 @@ class FakeServer:
         self.script = list(script)
         self.limits = limits or LIMITS
         self.bodies, self.keys, self.targets = [], [], []
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
-        self.base = f"http://127.0.0.1:{self.httpd.server_address[1]}"
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.httpd.shutdown()
-        self.httpd.server_close()
-        self.thread.join(10)
+        super().__init__(self.handler())
+        self.base = self.url
 
     def rows(self):
         return [row for body in self.bodies for row in body]
@@ -43,22 +33,8 @@ class FakeServer:
     def handler(self):
         server = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def answer(self, status, document, headers=()):
-                body = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/problem+json" if status >= 400 else "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-                return True
+        class Handler(OwnHandler):
+            problem_type = "application/problem+json"
 
             def next_of_script(self, body):
                 return bool(server.script) and bool(server.script.pop(0)(self, body))
@@ -66,17 +42,17 @@ class FakeServer:
             def do_GET(self):
                 server.targets.append(self.path)
                 if self.path == "/v1/limits":
-                    self.answer(200, server.limits)
+                    self.reply(200, server.limits)
                 elif "/export" not in self.path:
-                    self.answer(200, {"created_at": "2026-01-31T12:00:00Z"})
+                    self.reply(200, {"created_at": "2026-01-31T12:00:00Z"})
                 elif not self.next_of_script(b""):
-                    self.answer(200, b'{"pair":"0"}\n')
+                    self.reply(200, b'{"pair":"0"}\n')
 
             def do_PUT(self):
                 server.targets.append(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 server.put = json.loads(body)
-                self.answer(201, {"created_at": "2026-01-31T12:00:00Z"})
+                self.reply(201, {"created_at": "2026-01-31T12:00:00Z"})
 
             def do_POST(self):
                 server.targets.append(self.path)
@@ -88,6 +64,6 @@ class FakeServer:
                 rows = body.decode().split("\n")
                 assert rows.pop() == ""
                 server.bodies.append(rows)
-                self.answer(200, {"rows": len(rows), "prompts": {"created": len(rows), "unchanged": 0}, "rejected": 0})
+                self.reply(200, {"rows": len(rows), "prompts": {"created": len(rows), "unchanged": 0}, "rejected": 0})
 
         return Handler
