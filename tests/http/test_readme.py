@@ -3,6 +3,7 @@
 A block of `sh` or `python` is followed by the block that it answers. In an answer, line
 breaks between tokens are only for the eye and "…" stands for anything."""
 
+import json
 import os
 import re
 import subprocess
@@ -77,7 +78,22 @@ def first_score(daemon, folder):
 
 def test_every_command_answers_as_it_says(fresh_daemon, tmp_path):
     assert len(blocks(page("README.md"))) >= 11
-    follow(page("README.md"), sample_daemon(fresh_daemon, tmp_path), tmp_path)
+    daemon = sample_daemon(fresh_daemon, tmp_path)
+    follow(page("README.md"), daemon, tmp_path)
+    the_loop_goes_on_where_it_was(daemon, tmp_path)
+
+
+def the_loop_goes_on_where_it_was(daemon, folder):
+    (loop, answer), = [x for x in blocks(page("README.md")) if x[0].startswith("python3 -")]
+    checkpoint = folder / "build" / "at.json"
+    stored = json.loads(checkpoint.read_text())
+    assert stored == {"revision": daemon.request("GET", "/v1/snapshots/first").json()["revision"],
+                      "seed": 7, "epoch": 2, "next_offset": 0}
+    lines = answer.splitlines()
+    for at, line in enumerate(lines):
+        epoch, offset, _ = map(int, line.split())
+        checkpoint.write_text(json.dumps({**stored, "epoch": epoch, "next_offset": offset}))
+        assert run(loop, daemon, folder) == (0, "".join(lines[at:]))
 
 
 def test_links_lead_somewhere():
