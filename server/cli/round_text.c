@@ -29,7 +29,7 @@ void round_counts(struct buf *out, const struct json *counts)
 
 static void put_why(struct buf *out, const struct json *made, const char *what)
 {
-	const struct json *counts = json_get(made, what);
+	const struct json *counts = made ? json_get(made, what) : NULL;
 
 	if (counts == NULL || json_size(counts) == 0)
 		return;

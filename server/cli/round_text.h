@@ -29,7 +29,7 @@ void round_samples(struct buf *out, const struct json *round);
 /* "3 tied, 1 too_few_responses" of an object of counts; "none". */
 void round_counts(struct buf *out, const struct json *counts);
 /* On standard error, when a rescoring or a snapshot has no pairs: so, and why.
- * Whether it has some. */
+ * Whether it has some. NULL: none, for reasons unknown. */
 bool round_has_pairs(const char *command, const struct json *made);
 /* At most six significant digits; "-" for what is no number. */
 void round_number(struct buf *out, const struct json *number);

@@ -83,6 +83,19 @@ def test_a_snapshot_that_is_being_built_is_waited_for():
     assert time.monotonic() - began >= 1
 
 
+def test_an_empty_export_of_a_snapshot_that_may_not_be_read(tmp_path):
+    with FakeServer([chunks([], True)]) as server:
+        handler = server.httpd.RequestHandlerClass
+        answer = handler.do_GET
+
+        def do_get(self):
+            return answer(self) if "/export" in self.path else self.reply(403, {"title": "No", "status": 403})
+
+        handler.do_GET = do_get
+        done = prefd("export", "--server", server.base, "s", "-o", tmp_path / "out")
+    assert done.returncode == 1 and done.err == "prefd export: it has 0 pairs\n" and os.listdir(tmp_path) == []
+
+
 def test_a_problem_is_shown(tmp_path):
     problem = {"title": "No such snapshot", "status": 404, "detail": "there is no snapshot s"}
     with FakeServer([refuse(404, document=problem)]) as server:
