@@ -68,6 +68,7 @@ static void print_page(const struct json *rounds)
 		struct buf line = BUF_INIT;
 
 		round_line(&line, r);
+		buf_printf(&line, ", dataset %.*s", STR_ARG(cli_text(r, "dataset")));
 		cli_line(stdout, &line);
 	}
 }

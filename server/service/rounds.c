@@ -31,8 +31,8 @@ struct create_work {
 	struct round_row row;
 };
 
-/* Twice the same document: canonical JSON rounds gamma to a double, so that it
- * is compared by itself. */
+/* Twice the same document: canonical JSON rounds numbers to doubles, so that
+ * gamma and sampling, which are kept as written, are compared by themselves. */
 static int same_document(struct create_work *w, const struct round_row *there, struct err *e)
 {
 	struct round_spec old;
@@ -42,7 +42,7 @@ static int same_document(struct create_work *w, const struct round_row *there, s
 		return 0;
 	if (round_spec_load(&w->arena, there->spec, &old, e) < 0)
 		return -1;
-	return g->num == h->num && g->den == h->den;
+	return g->num == h->num && g->den == h->den && str_eq(w->spec.sampling, old.sampling);
 }
 
 /* A name that was there: the same document is the same round. */

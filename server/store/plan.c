@@ -29,7 +29,7 @@ static int plan_prompt(struct store *s, struct state *st, struct plan *p, struct
 	return prompt_sum_get(s, st->key, p->prompt, &p->sum, e);
 }
 
-static int response_latest(struct store *s, struct plan_response *pr, struct err *e)
+int response_latest(struct store *s, struct plan_response *pr, struct err *e)
 {
 	struct query q;
 	int rc;

@@ -48,4 +48,7 @@ int record_plan(struct store *s, struct state *st, struct plan *p, struct err *e
 int response_insert(struct store *s, struct state *st, const struct response *r, struct plan_response *pr,
                     struct err *e);
 
+/* The latest version of the response pr->prompt, pr->key, into pr. */
+int response_latest(struct store *s, struct plan_response *pr, struct err *e);
+
 #endif

@@ -5,7 +5,10 @@
  * of them. Nothing looks at what is done. */
 #include "round_inside.h"
 
-enum { TASK_BYTES_MAX = 8 * 1024 * 1024 }; /* texts of one lease; at least one prompt goes out */
+/* What the tasks of one lease print, roughly. A prompt that would go beyond waits
+ * for the next lease. One that is larger by itself goes out in parts: the rest of
+ * its responses is still wanted, and comes when this lease is over. */
+enum { TASK_BYTES_MAX = 8 * 1024 * 1024 };
 
 /* One call of store_lease_take. */
 struct taking {
@@ -14,7 +17,7 @@ struct taking {
 	const struct round_known *k;
 	const struct lease *lease;
 	int64_t lease_key;
-	size_t bytes;
+	size_t bytes; /* of the prompt at work */
 };
 
 /* --- a prompt's tasks ------------------------------------------------------------------------- */
@@ -47,9 +50,10 @@ static int missing_logprobs(struct taking *t, const struct seen *seen, uint32_t 
                             struct err *e)
 {
 	int m = t->lease->kind - WORK_POLICY;
+	size_t prompt_bytes = t->bytes; /* each response is told with its prompt */
 
 	task->response = ARENA_ARRAY(t->a, struct lease_response, n);
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && (task->responses == 0 || t->bytes < TASK_BYTES_MAX); i++) {
 		struct lease_response *to = &task->response[task->responses];
 
 		if (!seen[i].valid || seen[i].r.scored[m])
@@ -57,6 +61,7 @@ static int missing_logprobs(struct taking *t, const struct seen *seen, uint32_t 
 		to->id = seen[i].r.id;
 		if (get_text(t, seen[i].r.text_key, &to->text, e) < 0 || get_text(t, seen[i].token_ids, &to->token_ids, e) < 0)
 			return -1;
+		t->bytes += task->responses > 0 ? prompt_bytes : 0;
 		task->responses++;
 	}
 	return 0;
@@ -71,6 +76,7 @@ static int make_task(struct taking *t, int64_t prompt, struct lease_task *task, 
 	uint32_t n;
 
 	*task = (struct lease_task){.prompt = prompt};
+	t->bytes = 0;
 	if (round_prompt_at(t->s, t->a, t->k, prompt, hash, &task->prompt_id, &messages, e) < 0 ||
 	    round_count_get(t->s, t->k, prompt, &c, &token_ids, e) < 0 ||
 	    get_text(t, messages, &task->messages, e) < 0 || get_text(t, token_ids, &task->prompt_token_ids, e) < 0 ||
@@ -178,10 +184,17 @@ static int promise(struct taking *t, int64_t prompt, struct err *e)
 static int hand_out(struct taking *t, const int64_t *prompt, uint32_t prompts, struct lease_task *task, uint32_t *n,
                     struct err *e)
 {
+	size_t bytes = 0;
+
 	if (insert_lease(t, e) < 0)
 		return -1;
-	while (*n < prompts && t->bytes < TASK_BYTES_MAX) {
-		if (make_task(t, prompt[*n], &task[*n], e) < 0 || promise(t, prompt[*n], e) < 0)
+	while (*n < prompts) {
+		if (make_task(t, prompt[*n], &task[*n], e) < 0)
+			return -1;
+		bytes += t->bytes;
+		if (*n > 0 && bytes > TASK_BYTES_MAX)
+			return 0;
+		if (promise(t, prompt[*n], e) < 0)
 			return -1;
 		++*n;
 	}

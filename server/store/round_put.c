@@ -81,8 +81,13 @@ static int put_response(struct store *s, struct state *st, const struct round_ro
 	rc = response_find(s, st->key, response.id, &prompt, &key, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : err_set(e, P_CONFLICT, "the sample's id %s is there and not of this round", id);
+	if (prompt_sum_get(s, st->key, pr->prompt, &sum, e) < 0)
+		return -1;
+	if (sum.responses >= RESPONSES_PER_PROMPT_MAX)
+		return err_at(e, P_INVALID, "/prompt", "the prompt has %d responses, the most it may have",
+		              RESPONSES_PER_PROMPT_MAX);
 	memcpy(response.text_hash, x->text_hash, sizeof response.text_hash);
-	if (response_insert(s, st, &response, pr, e) < 0 || prompt_sum_get(s, st->key, pr->prompt, &sum, e) < 0)
+	if (response_insert(s, st, &response, pr, e) < 0)
 		return -1;
 	sum_value(s, st->key, SERIES_PROMPTS, 0, 0, (double)sum.responses++, -1);
 	sum_value(s, st->key, SERIES_PROMPTS, 0, 0, (double)sum.responses, 1);
@@ -169,11 +174,26 @@ static void count_logprob(struct delivery_counts *counts, bool created)
 		counts->logprobs_kept++;
 }
 
+/* A repeated delivery of the same text may bring its first log-probability;
+ * that of another text is another's. 1 the same, 0 not, -1. */
+static int sample_there(struct store *s, struct state *st, const struct round_row *r, const struct sample *x,
+                        struct plan_response *pr, struct err *e)
+{
+	char id[2 * SAMPLE_ID_BYTES + 1];
+
+	sample_id(r, x, id);
+	if (response_find(s, st->key, str_of(id), &pr->prompt, &pr->key, e) != 1)
+		return err_set(e, P_INTERNAL, "a sample has lost its response");
+	if (response_latest(s, pr, e) < 0)
+		return -1;
+	return memcmp(pr->hash, x->text_hash, sizeof pr->hash) == 0;
+}
+
 int store_sample_put(struct store *s, struct str round, const struct sample *x, int64_t now_us,
                      struct delivery_counts *counts, struct err *e)
 {
 	struct round_known *k;
-	struct plan_response pr;
+	struct plan_response pr = {0};
 	struct state *st;
 	int64_t prompt;
 	bool created;
@@ -184,13 +204,18 @@ int store_sample_put(struct store *s, struct str round, const struct sample *x, 
 	    state_get(s, k->row.dataset, &st, e) < 0 || find_prompt(s, k, x->prompt, &prompt, e) < 0)
 		return -1;
 	rc = find_sample(s, &k->row, prompt, x->index, e);
-	if (rc == 1)
-		counts->responses_unchanged++;
-	if (rc != 0)
-		return rc < 0 ? -1 : 0;
-	if (put_sample(s, st, k, prompt, x, &pr, e) < 0)
+	if (rc < 0)
 		return -1;
-	counts->responses_created++;
+	if (rc == 1) {
+		counts->responses_unchanged++;
+		rc = sample_there(s, st, &k->row, x, &pr, e);
+		if (rc <= 0)
+			return rc;
+	} else {
+		if (put_sample(s, st, k, prompt, x, &pr, e) < 0)
+			return -1;
+		counts->responses_created++;
+	}
 	for (uint32_t i = 0; i < x->logprobs; i++) {
 		if (logprob_put(s, st, prompt, pr.key, &x->logprob[i], &created, e) < 0)
 			return -1;

@@ -249,7 +249,7 @@ def test_rounds_are_listed(daemon, prefd):
                   for i in range(102))  # more than a page
     listed = prefd("list", "--dataset", dataset).splitlines()
     assert [line.split(":")[0] for line in listed] == made
-    assert listed[0] == f"{made[0]}: open, samples 0 of 16, policy 0 of 16, reference 0 of 16, leases 0"
+    assert listed[0] == f"{made[0]}: open, samples 0 of 16, policy 0 of 16, reference 0 of 16, leases 0, dataset {dataset}"
     assert set(listed) <= set(prefd("list").splitlines())
 
 

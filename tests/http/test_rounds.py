@@ -797,3 +797,31 @@ def test_kill_in_the_middle_and_going_on(fresh_daemon):
     for model in (POLICY, REFERENCE):
         assert work_off(d, r, "score", model, limit=1000) == 6000
     assert progress(d, r) == [(6000, 6000)] * 3
+
+
+def test_a_prompt_larger_than_a_lease_goes_out_in_parts(daemon):
+    """A prompt of 1.2 MB is told with each of its 12 responses; nobody behind it waits for ever."""
+    dataset = new_dataset(daemon, "rounds")
+    post(daemon, dataset, [{"id": "p000", "prompt": "x" * 1_200_000}, {"id": "p001", "prompt": "short"}])
+    r = create(daemon, dataset, responses_per_prompt=12, lease_seconds=1)["id"]
+    deliver(daemon, r, [{"prompt": p, "index": i, "text": text_of(p, i)} for p in ("p000", "p001") for i in range(12)])
+    seen = set()
+    for _ in range(60):
+        lease = take(daemon, r, "score", POLICY, limit=32)
+        if lease.status == 410:
+            break
+        if lease.status == 204:
+            time.sleep(0.1)
+            continue
+        assert lease.status == 200 and len(lease.body) < 16 << 20
+        tasks = [t["response"]["id"] for t in lease.json()["tasks"]]
+        deliver(daemon, r, [{"response": x, "model": POLICY, "logprob": -1} for x in tasks], "logprobs")
+        seen.update(tasks)
+    assert len(seen) == 24 and lease.status == 410
+
+
+def test_a_name_is_one_document_to_the_last_digit(daemon):
+    dataset = dataset_of(daemon, 1)
+    for seed, status in (("9007199254740993", 201), ("9007199254740993", 200), ("9007199254740992", 409)):
+        body = '{"name": "%s-s", "policy": "a", "reference": "b", "sampling": {"seed": %s}}' % (dataset, seed)
+        assert daemon.request("POST", f"/v1/datasets/{dataset}/rounds", body.encode(), JSON).status == status

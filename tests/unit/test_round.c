@@ -345,6 +345,14 @@ static void late_deliveries_count_once(void **state)
 	assert_false(p[0].response[0].scored[0]);
 	assert_progress(k, "r", 1, PAIR(2, 2), PAIR(1, 2), PAIR(1, 2));
 	kit_check(k);
+	delivered = (struct delivery_counts){0};
+	x = sample_of("p0", 0, "first text");
+	x.logprob = &l;
+	x.logprobs = 1;
+	kit_ok(k, kit_sample(k, "r", &x, &delivered)); /* the same text, now with its first one */
+	assert_int_equal(delivered.responses_unchanged, 1);
+	assert_int_equal(delivered.logprobs_created, 1);
+	kit_check(k);
 }
 
 /* Golden: the first 32 hex digits of SHA-256("prefd-sample-1\ndice-1\np0\n0"), by
