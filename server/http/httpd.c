@@ -141,13 +141,26 @@ static void tick(void *ctx)
 	reaper_tick(&h->reaper, now);
 }
 
+/* From the drain on nobody new comes in: a connection is closed as soon as it is
+ * accepted. MHD_quiesce_daemon would be the library's way, but with epoll and a
+ * pool it aborts the process when a thread takes the listening socket out of its
+ * set at the same moment. */
+static enum MHD_Result on_accept(void *ctx, const struct sockaddr *address, socklen_t n)
+{
+	struct httpd *h = ctx;
+
+	(void)address;
+	(void)n;
+	return atomic_load(&h->draining) ? MHD_NO : MHD_YES;
+}
+
 static struct MHD_Daemon *start_library(struct httpd *h)
 {
 	const struct conf *c = h->conf;
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
 
 	/* A pool of one is what the library does without a pool. */
-	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
+	return MHD_start_daemon(flags, 0, on_accept, h, on_request, h,
 	                        MHD_OPTION_EXTERNAL_LOGGER, on_library_log, h,
 	                        MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
 	                        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(c->http_threads > 1 ? c->http_threads : 0),
@@ -199,7 +212,9 @@ int httpd_start(struct httpd **out, struct service *s, struct loop *loop, struct
 	dashboard_policy(h->page_policy, sizeof h->page_policy);
 	if (open_address(h, e) == 0) {
 		h->daemon = start_library(h);
-		if (h->daemon == NULL)
+		if (h->daemon)
+			h->listen_fd = -1; /* the library's own from here on */
+		else
 			err_set(e, P_UNAVAILABLE, "the HTTP library does not start");
 	}
 	if (h->daemon == NULL) {
@@ -225,12 +240,7 @@ const char *httpd_url(const struct httpd *h)
 
 void httpd_quiesce(struct httpd *h)
 {
-	if (!atomic_exchange(&h->draining, true)) {
-		MHD_quiesce_daemon(h->daemon);
-		/* New clients are turned away at once instead of waiting in the
-		 * backlog; closed is the socket when no thread can use it. */
-		shutdown(h->listen_fd, SHUT_RDWR);
-	}
+	atomic_store(&h->draining, true);
 }
 
 bool httpd_idle(const struct httpd *h)
