@@ -27,7 +27,7 @@ bad_scores = st.fixed_dictionaries({"judge": names, "value": st.none(),
                                     "status": st.sampled_from(["failed", "abstained"])})
 responses = st.fixed_dictionaries({"text": texts}, optional={
     "model": names, "tokens": st.integers(0, 2**31 - 1), "finish_reason": names,
-    "logprobs": st.dictionaries(names, st.floats(-1e300, 0), max_size=2),
+    "logprobs": st.dictionaries(names, st.floats(-1e15, 0), max_size=2),
     "scores": st.lists(good_scores | bad_scores, max_size=3)})
 messages = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant", "tool"]),
                                            "content": texts}), min_size=1, max_size=3)

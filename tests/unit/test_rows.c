@@ -138,6 +138,7 @@ static void test_refused_records(void **state)
 		{"{\"prompt\":\"p\",\"responses\":[{}]}", P_INVALID, "/responses/0/text"},
 		{"{\"prompt\":\"p\",\"responses\":[{\"text\":\"t\"},{\"text\":\"u\",\"tokens\":1.5}]}", P_INVALID, "/responses/1/tokens"},
 		{"{\"prompt\":\"p\",\"responses\":[{\"text\":\"t\",\"logprobs\":{\"m\":0.5}}]}", P_INVALID, "/responses/0/logprobs/m"},
+		{"{\"prompt\":\"p\",\"responses\":[{\"text\":\"t\",\"logprobs\":{\"m\":-3.4e38}}]}", P_INVALID, "/responses/0/logprobs/m"},
 		{"{\"prompt\":\"p\",\"responses\":[{\"text\":\"t\",\"scores\":[{\"judge\":\"j\",\"value\":1},{\"judge\":\"j\"}]}]}",
 		 P_INVALID, "/responses/0/scores/1/value"},
 		{"{\"prompt\":\"p\",\"responses\":[{\"text\":\"t\",\"scores\":[{\"judge\":\"j\",\"value\":null}]}]}",
