@@ -113,8 +113,8 @@ enum lease_found {
 };
 
 /* Takes up to `limit` prompts that have work of this kind and no live lease of
- * it; fewer when their texts are long (8 MiB). Score work of a prompt is there
- * once its K samples are. lease->id is given by the caller and never used
+ * it; fewer when their tasks print long (8 MiB), and of the first prompt, if it is
+ * longer by itself, only a part. Score work of a prompt is there once its K samples are. lease->id is given by the caller and never used
  * again (P_CONFLICT); it is stored only with LEASE_TASKS. P_GONE: the round is
  * closed. */
 int store_lease_take(struct store *s, struct arena *a, const struct round_row *r, const struct lease *lease,
@@ -136,8 +136,9 @@ struct delivery_counts {
  * of SHA-256("prefd-sample-1\n" round id "\n" prompt id "\n" index), its model
  * the policy, its round this one. P_UNKNOWN_ID: a prompt that is not of the
  * round; P_INVALID: an index not below K, another model, or a round over
- * stored responses; P_CONFLICT: the round is closed, or another response has
- * the id. Of a delivery that was there nothing is looked at, nor counted. */
+ * stored responses, or a prompt with all the responses it may have; P_CONFLICT:
+ * the round is closed, or another response has the id. Of a delivery that was
+ * there only the log-probabilities are taken, and only when its text is the same. */
 int store_sample_put(struct store *s, struct str round, const struct sample *x, int64_t now_us,
                      struct delivery_counts *counts, struct err *e);
 /* P_UNKNOWN_ID: a response that is not of the round; P_INVALID: another model;
