@@ -113,10 +113,10 @@ enum lease_found {
 };
 
 /* Takes up to `limit` prompts that have work of this kind and no live lease of
- * it; fewer when their tasks print long (8 MiB), and of the first prompt, if it is
- * longer by itself, only a part. Score work of a prompt is there once its K samples are. lease->id is given by the caller and never used
- * again (P_CONFLICT); it is stored only with LEASE_TASKS. P_GONE: the round is
- * closed. */
+ * it; fewer when their tasks print long (8 MiB), and of the first prompt, if it
+ * is longer by itself, only a part. Score work of a prompt is there once its K
+ * samples are. lease->id is given by the caller and never used again
+ * (P_CONFLICT); it is stored only with LEASE_TASKS. P_GONE: the round is closed. */
 int store_lease_take(struct store *s, struct arena *a, const struct round_row *r, const struct lease *lease,
                      uint32_t limit, int64_t now_us, enum lease_found *found,
                      struct lease_task **tasks, uint32_t *n, struct err *e);
