@@ -163,8 +163,10 @@ static size_t print_short(double v, char *out)
 	int most = sizeof power / sizeof *power - 1;
 	double size = fabs(v);
 
-	while (size * power[most] + 0.5 >= 1e15)
+	while (most >= 0 && size * power[most] + 0.5 >= 1e15)
 		most--;
+	if (most < 0)
+		return 0;
 	/* What fits no decimal of the most places fits none of fewer. */
 	if ((double)(uint64_t)(size * power[most] + 0.5) / power[most] != size)
 		return 0;
