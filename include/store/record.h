@@ -32,7 +32,8 @@ int store_put(struct store *s, struct str dataset, const struct row *r, enum on_
               int64_t now_us, struct counts *counts, struct err *e);
 
 /* Removes at most `limit` rows that hang on the prompt, the prompt itself
- * last. 1: there is more, 0: it is gone, -1 (P_UNKNOWN_PROMPT, …). */
+ * last. To be called again until it is gone before the transaction commits:
+ * half a prompt must never be seen. 1: there is more, 0: it is gone, -1 (P_UNKNOWN_PROMPT, …). */
 int store_prompt_delete(struct store *s, struct str dataset, struct str prompt, uint32_t limit, struct err *e);
 
 #endif
