@@ -95,6 +95,10 @@ sanitize-thread:
 	@$(MAKE) --no-print-directory BUILD=build-thread SANITIZE=thread CFLAGS='-O1 -g' all units
 	@$(PYTHON) tests/run.py --build build-thread units http
 
+# --- to measure it: `make bench`, one table at the end -----------------------------
+
+include tests/bench/bench.mk
+
 # The sample data again from its generator; `make check` compares.
 .PHONY: sample
 sample:

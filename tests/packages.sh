@@ -1,11 +1,12 @@
 #!/bin/bash
 # Installs what tests/packages lists and this machine lacks; quick when all is
-# there. `tests/packages.sh build` leaves out what only the tests need.
+# there. Without a word: what the program and its tests need. `tests/packages.sh build`
+# leaves out what only the tests need; `bench` takes what measuring needs instead.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-what=${1:-all}
-mapfile -t wanted < <(awk -v what="$what" '/^[^#]/ && (what == "all" || $2 != "tests") { print $1 }' packages)
+kind=${1:-tests}
+mapfile -t wanted < <(awk -v kind="$kind" '/^[^#]/ && ($2 == "" || $2 == kind) { print $1 }' packages)
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "This is no Debian: please see that you have ${wanted[*]}" >&2

@@ -1,0 +1,18 @@
+# Speed beside nginx, SQLite, Redis and others. QUICK=1: small sizes, a minute.
+BENCH_C := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,BENCH,$<) $(CC) $(ALL_CFLAGS) -o $@ $< $(LDFLAGS) -lsqlite3
+
+.PHONY: bench bench-growth
+bench:
+	@tests/packages.sh bench
+	@$(MAKE) --no-print-directory all $(BENCH_C)
+	@$(PYTHON) tests/bench/run.py --build $(BUILD) $(if $(QUICK),--quick)
+
+# How it grows with examples, connections and lengths; draws docs/growth-*.svg.
+bench-growth:
+	@tests/packages.sh bench
+	@$(MAKE) --no-print-directory all $(BENCH_C)
+	@$(PYTHON) tests/bench/growth.py --build $(BUILD) all
