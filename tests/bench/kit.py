@@ -9,6 +9,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+import time
 
 from servers import Nginx, Prefd, Redis, Uvicorn  # noqa: F401 - one door for the lines
 
@@ -20,13 +21,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 class Args:
     """What run.py hands to each line's measure()."""
     quick: bool = False           # small sizes: only to see that everything works
-    rounds: int = 3               # how often each side has its turn
+    rounds: int = 5               # how often each side has its turn
     build: str = os.path.join(ROOT, "build")
 
     @property
     def seconds(self):
         """How long one turn under load lasts."""
-        return 1 if self.quick else 3
+        return 1 if self.quick else 2
 
     def yardstick(self, name):
         """A program of tests/bench/*.c."""
@@ -74,13 +75,19 @@ class Row:
                 "ratio": (min(r), statistics.median(r), max(r)) if r else None}
 
 
-def abab(ours, theirs, rounds=3):
+def abab(ours, theirs, rounds=5):
     """Calls A B A B …; two lists of what they returned."""
     a, b = [], []
     for _ in range(rounds):
         a.append(ours())
         b.append(theirs())
     return a, b
+
+
+def settle():
+    """After the preparation: what was written goes to the disk now, not while others are measured."""
+    os.sync()
+    time.sleep(0.5)
 
 
 # --- load ------------------------------------------------------------------------

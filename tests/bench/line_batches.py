@@ -55,6 +55,7 @@ def measure(args):
             write_files(folder, size)
             status, headers, body = nginx.request("GET", f"/{FILES - 1}")
             assert status == 200 and len(body) == size, status
+            kit.settle()
             ours = kit.lua_random(path, examples - BATCH)
             theirs = kit.lua_random("/%d", FILES - 1)
             a, b = kit.abab(lambda: kit.wrk(prefd.url, CONNECTIONS, args.seconds, ours)["bytes_per_s"] / 1e6,
