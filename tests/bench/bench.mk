@@ -1,9 +1,9 @@
 # Speed beside nginx, SQLite, Redis and others. QUICK=1: small sizes, a minute.
 BENCH_C := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-$(BUILD)/bench/%: tests/bench/%.c
+$(BUILD)/bench/%: tests/bench/%.c $(OBJ) $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
-	$(call say,BENCH,$<) $(CC) $(ALL_CFLAGS) -o $@ $< $(LDFLAGS) -lsqlite3
+	$(call say,BENCH,$<) $(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$(OBJ)) $(LDFLAGS) $(LIBS)
 
 .PHONY: bench bench-growth
 bench:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from servers import Nginx, Prefd, Redis, Uvicorn  # noqa: F401 - one door for the lines
+from servers import Nginx, Prefd, Redis, Server, Uvicorn  # noqa: F401 - one door for the lines
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
