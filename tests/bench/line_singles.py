@@ -4,8 +4,6 @@ as judges and annotation tools post them. Beside Redis (RPUSH of the same bytes,
 was not there: responses posted beforehand, and a new judge whenever all have been scored.
 Afterwards all are counted, so no answer was a mere `unchanged`."""
 
-import csv
-import io
 import os
 import sqlite3
 import subprocess
@@ -59,17 +57,18 @@ class Turns:
 
 
 def redis_turn(redis, requests):
-    """Answers a second of RPUSH with a score's bytes; the server must say that it syncs."""
+    """(answers a second, p99 in ms) of RPUSH with a score's bytes; the server must say that it syncs."""
     ask = ["redis-cli", "-p", str(redis.port)]
     said = subprocess.run([*ask, "CONFIG", "GET", "appendfsync"], capture_output=True, text=True, check=True, timeout=30)
     assert said.stdout.split() == ["appendfsync", "always"], said.stdout
     row = '{"response":"p__rand_int__.0","judge":"judge-1-0","value":7}'
     run = subprocess.run(["redis-benchmark", "-p", str(redis.port), "-c", str(CONNECTIONS), "-n", str(requests), "-r",
                           "100000", "--csv", "RPUSH", "scores", row], capture_output=True, text=True, check=True, timeout=120)
-    line = list(csv.reader(io.StringIO(run.stdout)))[-1]
-    before = subprocess.run([*ask, "LLEN", "scores"], capture_output=True, text=True, check=True, timeout=30)
-    assert int(before.stdout) >= requests, before.stdout
-    return float(line[1]), float(line[6])
+    # "test","rps","avg","min","p50","p95","p99","max"; the test's name holds quotes of its own
+    figures = [float(x.strip('"')) for x in run.stdout.splitlines()[-1].rsplit(",", 7)[1:]]
+    there = subprocess.run([*ask, "LLEN", "scores"], capture_output=True, text=True, check=True, timeout=30)
+    assert int(there.stdout) >= requests, there.stdout
+    return figures[0], figures[5]
 
 
 def fill(prefd, n):
@@ -119,7 +118,9 @@ def fastapi_row(args, in_order, n):
         db = sqlite3.connect(path)
         check_all_new(db.execute("SELECT count(*) FROM score").fetchone()[0], [theirs])
         db.close()
-    return row(in_order, figures, "FastAPI + SQLite", "≥ 5", "≥ 15", "in prompt order")
+    r = row(in_order, figures, "FastAPI + SQLite", "-", "-", "in prompt order")
+    r.verdict = "-"  # no bound was set
+    return r
 
 
 def measure(args):
