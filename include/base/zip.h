@@ -34,7 +34,8 @@ int unzip_end(struct unzip *u, struct err *e);
 uint64_t unzip_bytes(const struct unzip *u); /* unpacked so far */
 void unzip_free(struct unzip *u);
 
-/* Packing, whole: appends to out. zstd level 3, gzip level 1. */
+/* Packing, whole: appends to out. zstd level 1, gzip level 1; one frame or one
+ * member, since there are HTTP clients that stop behind the first. */
 void zip_whole(enum coding coding, struct str in, struct buf *out);
 /* Packing, streamed. */
 struct zip;

@@ -8,7 +8,7 @@
 #include "base/log.h"
 
 enum {
-	ZSTD_LEVEL = 3,
+	ZSTD_LEVEL = 1, /* level 3: 4 % fewer bytes of a batch for a third more CPU */
 	GZIP_LEVEL = 1,
 	ZLIB_GZIP = 15 + 16, /* the largest window, with gzip's header and trailer */
 	ZLIB_MEMORY = 8,     /* zlib's own default */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <zstd.h>
 
 #include "base/zip.h"
 
@@ -103,6 +104,25 @@ static void every_chunking(void **state)
 	buf_release(&text);
 	buf_release(&small);
 	buf_release(&out);
+}
+
+/* There are HTTP clients that read the first frame and drop the others without a word. */
+static void an_answer_is_one_frame(void **state)
+{
+	struct buf text = BUF_INIT, whole = BUF_INIT, streamed = BUF_INIT;
+	struct zip *z = zip_new(CODING_ZSTD);
+
+	(void)state;
+	write_text(&text, 1000000);
+	zip_whole(CODING_ZSTD, buf_view(&text), &whole);
+	assert_int_equal(ZSTD_findFrameCompressedSize(whole.p, whole.n), whole.n);
+	for (size_t at = 0; at < text.n; at += 50000)
+		zip_feed(z, (struct str){text.p + at, 50000}, at + 50000 == text.n, &streamed);
+	assert_int_equal(ZSTD_findFrameCompressedSize(streamed.p, streamed.n), streamed.n);
+	zip_free(z);
+	buf_release(&text);
+	buf_release(&whole);
+	buf_release(&streamed);
 }
 
 /* Three pieces, the middle one empty, are one stream; for zstd with a
@@ -448,6 +468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(every_chunking),
+		cmocka_unit_test(an_answer_is_one_frame),
 		cmocka_unit_test(members_and_frames_are_one_stream),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(what_stands_behind_a_member_must_be_one),
