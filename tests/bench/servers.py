@@ -71,7 +71,7 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"{type(self).__name__} does not start:\n{self.log()[-2000:]}")
-            time.sleep(0.005)
+            time.sleep(0.002)
         return self
 
     def stop(self, how=signal.SIGTERM):
@@ -209,3 +209,20 @@ class Uvicorn(Server):
         settings = [f"{k}={v}" for k, v in self.variables.items()]
         return ["env", *settings, sys.executable, "-m", "uvicorn", self.app, "--app-dir", HERE, "--port", str(self.port),
                 "--workers", str(self.workers), "--log-level", "warning", "--no-access-log"]
+
+
+class Sendmsg(Server):
+    """The loop of sendmsg.c over a file; it chooses its port itself."""
+
+    def __init__(self, program, path, examples, example_bytes):
+        super().__init__()
+        self.arguments = [program, path, str(examples), str(example_bytes)]
+
+    def command(self):
+        return self.arguments
+
+    def answers(self):
+        said = self.log()
+        if said.endswith("\n"):
+            self.port = int(said)
+        return said.endswith("\n")
