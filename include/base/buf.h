@@ -34,6 +34,7 @@ static inline void buf_str(struct buf *b, struct str s)
 #define buf_lit(b, lit) buf_add((b), "" lit, sizeof(lit) - 1)
 void buf_z(struct buf *b, const char *z);
 void buf_byte(struct buf *b, char c);
+void buf_uint(struct buf *b, uint64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 /* Drops the first n bytes; the rest moves to the front. */
 void buf_shift(struct buf *b, size_t n);

@@ -49,12 +49,17 @@ struct pending {
 	struct answer answer;
 	void (*resume)(void *ctx); /* called by pending_finish, on any thread */
 	void *ctx;
+	void (*drop)(void *kept); /* NULL: nothing is kept */
+	void *kept;
 };
 
 /* One reference, the caller's. */
 struct pending *pending_new(void (*resume)(void *ctx), void *ctx);
 void pending_ref(struct pending *p);
 void pending_unref(struct pending *p);
+/* Goes with the last reference, on that one's thread: at most one thing. p may be
+ * NULL, then it goes at once. */
+void pending_keep(struct pending *p, void (*drop)(void *kept), void *kept);
 /* True for exactly one caller. */
 bool pending_take(struct pending *p);
 /* Only after pending_take. Resumes the request; the owner's use of p ends. */

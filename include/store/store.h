@@ -42,6 +42,9 @@ void store_close(struct store *s);
  * own. Savepoints do not nest. */
 int store_begin(struct store *s, struct err *e);
 int store_savepoint(struct store *s, struct err *e);
+/* Cheaper, for a request that finds what could refuse it before it writes:
+ * store_undo fails when it did write, and then the group has to be rolled back. */
+int store_step(struct store *s, struct err *e);
 int store_release(struct store *s, struct err *e); /* keeps what the savepoint did */
 int store_undo(struct store *s, struct err *e);    /* undoes all since the savepoint */
 /* Writes the sums, then COMMIT. On failure everything of the group is gone;

@@ -6,7 +6,9 @@
 
 #include "base/heap.h"
 
-enum { BLOCK_BYTES = 16 * 1024 };
+/* The first block with its header is one that malloc keeps at hand (up to 1032
+ * bytes): most requests need no other. */
+enum { FIRST_BYTES = 992, BLOCK_BYTES = 16 * 1024 };
 
 struct arena_block {
 	struct arena_block *next;
@@ -55,7 +57,8 @@ void arena_release(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
-	/* Keep an ordinary block; a block made for one large piece goes. */
+	/* Keep an ordinary block, rather than the small first one; a block made
+	 * for one large piece goes. */
 	struct arena_block *kept = NULL;
 
 	while (a->head) {
@@ -88,7 +91,9 @@ void *arena_alloc(struct arena *a, size_t n)
 			b->next = block_new(need, b->next);
 			b = b->next;
 		} else {
-			b = block_new(need > BLOCK_BYTES ? need : BLOCK_BYTES, b);
+			size_t ordinary = b == NULL ? FIRST_BYTES : BLOCK_BYTES;
+
+			b = block_new(need > ordinary ? need : ordinary, b);
 			a->head = b;
 		}
 	}

@@ -50,6 +50,16 @@ void buf_byte(struct buf *b, char c)
 	b->n++;
 }
 
+void buf_uint(struct buf *b, uint64_t v)
+{
+	char digits[20], *p = digits + sizeof digits;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	buf_add(b, p, (size_t)(digits + sizeof digits - p));
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;

@@ -8,7 +8,7 @@
 
 #include "base/hash.h"
 
-enum { SECOND = 1000000, DAY_SECONDS = 86400 };
+enum { SECOND = 1000000, DAY_SECONDS = 86400, RANDOM_BYTES = 256 };
 
 static _Atomic int64_t shift_us;
 
@@ -204,19 +204,30 @@ int clock_parse(struct str text, int64_t *us)
 	return 0;
 }
 
+/* Up to 256 bytes come whole; without randomness ids would collide. */
+static size_t random_fill(uint8_t bytes[RANDOM_BYTES])
+{
+	if (getrandom(bytes, RANDOM_BYTES, 0) != RANDOM_BYTES) {
+		perror("prefd: getrandom");
+		abort();
+	}
+	return RANDOM_BYTES;
+}
+
 void random_hex(char *out, size_t n)
 {
-	uint8_t bytes[64];
+	/* A call of the system each would cost more than all else of an id. */
+	static _Thread_local uint8_t bytes[RANDOM_BYTES];
+	static _Thread_local size_t left;
 
 	while (n > 0) {
-		size_t part = n < sizeof bytes ? n : sizeof bytes;
+		size_t part;
 
-		/* Up to 256 bytes come whole; without randomness ids would collide. */
-		if (getrandom(bytes, part, 0) != (ssize_t)part) {
-			perror("prefd: getrandom");
-			abort();
-		}
-		hex_of(bytes, part, out);
+		if (left == 0)
+			left = random_fill(bytes);
+		part = n < left ? n : left;
+		hex_of(bytes + RANDOM_BYTES - left, part, out);
+		left -= part;
 		out += 2 * part;
 		n -= part;
 	}

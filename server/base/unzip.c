@@ -22,7 +22,7 @@ struct unzip {
 	ZSTD_DStream *zstd;
 	bool begun; /* a first member was seen */
 	bool open;  /* inside a member or frame */
-	char piece[PIECE_BYTES];
+	char piece[]; /* PIECE_BYTES, unless it is the identity: that passes bytes on */
 };
 
 static void must(bool ok, const char *what)
@@ -35,12 +35,10 @@ static void must(bool ok, const char *what)
 
 struct unzip *unzip_new(enum coding coding, uint64_t limit_bytes, unzip_fn *out, void *ctx)
 {
-	struct unzip *u = heap_zalloc(1, sizeof *u);
+	bool packed = coding == CODING_GZIP || coding == CODING_ZSTD;
+	struct unzip *u = heap_alloc(sizeof *u + (packed ? PIECE_BYTES : 0));
 
-	u->coding = coding;
-	u->limit = limit_bytes;
-	u->out = out;
-	u->ctx = ctx;
+	*u = (struct unzip){.coding = coding, .limit = limit_bytes, .out = out, .ctx = ctx};
 	if (coding == CODING_GZIP)
 		must(inflateInit2(&u->gzip, ZLIB_GZIP) == Z_OK, "inflate");
 	if (coding == CODING_ZSTD) {

@@ -15,7 +15,7 @@
 enum {
 	TICK_MS = 500,
 	POLL_MS = 10,
-	CONNECTION_MEMORY_BYTES = 64 * 1024, /* headers and a piece of the body */
+	CONNECTION_MEMORY_BYTES = 32 * 1024, /* headers and a piece of the body; cleared for each request */
 	LAST_WORDS_SECONDS = 2,              /* for the answers to what the stop has ended */
 	LIBRARY_LINES_PER_SECOND = 5,
 };

@@ -60,7 +60,19 @@ void pending_unref(struct pending *p)
 	if (atomic_fetch_sub(&p->refs, 1) > 1)
 		return;
 	answer_release(&p->answer);
+	if (p->drop)
+		p->drop(p->kept);
 	heap_free(p);
+}
+
+void pending_keep(struct pending *p, void (*drop)(void *kept), void *kept)
+{
+	if (p == NULL) {
+		drop(kept);
+		return;
+	}
+	p->drop = drop;
+	p->kept = kept;
 }
 
 bool pending_take(struct pending *p)

@@ -15,6 +15,7 @@ enum { DELETE_ROWS = 2000 }; /* rows a slice; of a dataset also a commit, so tha
 
 struct put_work {
 	struct work work;
+	struct service *service;
 	struct arena arena;
 	struct dataset_change change;
 };
@@ -124,6 +125,7 @@ static void put_settled(struct work *work, bool committed, const struct answer *
 	(void)committed;
 	(void)out;
 	(void)keep;
+	known_changed(w->service);
 	arena_release(&w->arena);
 	heap_free(w);
 }
@@ -133,6 +135,7 @@ void datasets_put(struct service *s, struct str name, struct str body, struct pe
 	struct put_work *w = heap_zalloc(1, sizeof *w);
 	struct err e = {0};
 
+	w->service = s;
 	w->change.name = arena_str(&w->arena, name);
 	w->work.pending = p;
 	w->work.apply = apply_put;
@@ -204,6 +207,7 @@ static void delete_settled(struct work *work, bool committed, const struct answe
 {
 	struct delete_work *w = (struct delete_work *)work;
 
+	known_changed(w->service);
 	if (committed && w->first)
 		snapshots_after_deletion(w->service, w->dataset);
 	if (committed && w->more) {

@@ -14,6 +14,8 @@
 #include "rows.h"
 #include "store/round.h"
 
+enum { COUNTS_BYTES = 512 }; /* the counts as text, mostly */
+
 struct ingest {
 	struct work work; /* first: the writer hands it back as a work */
 	struct service *service;
@@ -88,12 +90,11 @@ static int find_place(struct ingest *in, struct err *e)
 	struct store *db;
 	int rc;
 
+	if (in->options.round.p == NULL)
+		return known_dataset(in->service, &in->arena, in->options.dataset, &in->dataset, e);
 	if (reader_get(in->service, &db, e) < 0)
 		return -1;
-	if (in->options.round.p)
-		rc = store_round_get(db, &in->arena, in->options.round, &in->round, e);
-	else
-		rc = store_dataset_get(db, &in->arena, in->options.dataset, &in->dataset, e);
+	rc = store_round_get(db, &in->arena, in->options.round, &in->round, e);
 	reader_put(in->service, db);
 	return rc;
 }
@@ -190,23 +191,34 @@ static int put_rows(struct ingest *in, struct store *db, struct tally *t, struct
 	return more;
 }
 
+static void put_count(struct buf *b, const char *name, uint64_t n)
+{
+	buf_z(b, name);
+	buf_uint(b, n);
+}
+
 static void put_counts(struct buf *b, const struct ingest *in, const struct counts *c, uint64_t rejected)
 {
 	bool replaced = in->options.on_conflict == CONFLICT_REPLACE;
-#define N(x) (unsigned long long)(x)
-	buf_printf(b, "{\"rows\":%llu,\"prompts\":{\"created\":%llu,\"unchanged\":%llu", N(in->rows),
-	           N(c->prompts_created), N(c->prompts_unchanged));
+
+	buf_room(b, COUNTS_BYTES);
+	put_count(b, "{\"rows\":", in->rows);
+	put_count(b, ",\"prompts\":{\"created\":", c->prompts_created);
+	put_count(b, ",\"unchanged\":", c->prompts_unchanged);
 	if (replaced)
-		buf_printf(b, ",\"replaced\":%llu", N(c->prompts_replaced));
-	buf_printf(b, "},\"responses\":{\"created\":%llu,\"unchanged\":%llu", N(c->responses_created),
-	           N(c->responses_unchanged));
+		put_count(b, ",\"replaced\":", c->prompts_replaced);
+	put_count(b, "},\"responses\":{\"created\":", c->responses_created);
+	put_count(b, ",\"unchanged\":", c->responses_unchanged);
 	if (replaced)
-		buf_printf(b, ",\"replaced\":%llu", N(c->responses_replaced));
-	buf_printf(b, "},\"scores\":{\"created\":%llu,\"revised\":%llu,\"unchanged\":%llu}", N(c->scores_created),
-	           N(c->scores_revised), N(c->scores_unchanged));
-	buf_printf(b, ",\"comparisons\":{\"created\":%llu,\"revised\":%llu,\"unchanged\":%llu},\"rejected\":%llu,",
-	           N(c->comparisons_created), N(c->comparisons_revised), N(c->comparisons_unchanged), N(rejected));
-#undef N
+		put_count(b, ",\"replaced\":", c->responses_replaced);
+	put_count(b, "},\"scores\":{\"created\":", c->scores_created);
+	put_count(b, ",\"revised\":", c->scores_revised);
+	put_count(b, ",\"unchanged\":", c->scores_unchanged);
+	put_count(b, "},\"comparisons\":{\"created\":", c->comparisons_created);
+	put_count(b, ",\"revised\":", c->comparisons_revised);
+	put_count(b, ",\"unchanged\":", c->comparisons_unchanged);
+	put_count(b, "},\"rejected\":", rejected);
+	buf_byte(b, ',');
 }
 
 static void put_delivered(struct buf *b, const struct ingest *in, const struct delivery_counts *c, uint64_t rejected)
@@ -259,6 +271,11 @@ static int apply_rows(struct work *work, struct store *db, struct answer *out, s
 	return 0;
 }
 
+static void drop(void *in)
+{
+	ingest_free(in);
+}
+
 static void rows_settled(struct work *work, bool committed, const struct answer *out, bool *keep)
 {
 	struct ingest *in = (struct ingest *)work;
@@ -267,7 +284,8 @@ static void rows_settled(struct work *work, bool committed, const struct answer 
 	(void)keep;
 	if (!committed)
 		metric_add(M_ROWS_REJECTED, (int64_t)in->rows);
-	ingest_free(in);
+	/* Freed by the thread that filled it: that takes no lock of malloc's. */
+	pending_keep(work->pending, drop, in);
 }
 
 /* --- the end of the body ------------------------------------------------------------------ */
@@ -316,6 +334,7 @@ void ingest_submit(struct ingest *in, struct pending *p)
 	in->work.apply = apply_rows;
 	in->work.settled = rows_settled;
 	in->work.node.weight = (size_t)in->spool.bytes;
+	in->work.checks_first = in->rows == 1 && (in->options.kind == ROW_SCORE || in->options.kind == ROW_COMPARISON);
 	in->work.origin.key = in->options.idempotency_key;
 	sha256_end(&in->hash, in->work.origin.hash);
 	writer_submit(in->service, &in->work);

@@ -5,7 +5,7 @@
 #include "base/queue.h"
 #include "base/spool.h"
 #include "service/service.h"
-#include "store/store.h"
+#include "store/dataset.h"
 
 struct snapshots; /* snapshots.c: jobs, waiters, open files */
 struct writer;
@@ -16,6 +16,7 @@ struct service {
 	struct loop *loop;
 	struct writer *writer;
 	struct readers *readers;
+	struct known *known;
 	struct spool_budget spools;
 	struct snapshots *snapshots;
 	char snap_dir[4096]; /* <data>/snapshots */
@@ -33,6 +34,15 @@ void readers_free(struct readers *r);
 int reader_get(struct service *s, struct store **out, struct err *e);
 void reader_put(struct service *s, struct store *r);
 
+/* --- known.c: datasets that rows are checked against. Any thread ------------- */
+
+struct known *known_new(void);
+void known_free(struct known *k);
+/* As of the last change; its seq is not kept up. P_UNKNOWN_DATASET. */
+int known_dataset(struct service *s, struct arena *a, struct str name, struct dataset *out, struct err *e);
+/* A dataset was made, changed or deleted: after the commit, before the answer. */
+void known_changed(struct service *s);
+
 /* --- writer.c: the one thread that writes ----------------------------------- */
 
 struct work {
@@ -47,6 +57,9 @@ struct work {
 	 * (a request that now waits for a job). NULL: heap_free. */
 	void (*settled)(struct work *w, bool committed, const struct answer *out, bool *keep);
 	struct origin_key origin; /* key: memory that lives as long as the work */
+	/* apply finds what could refuse it before it writes: no savepoint. Should
+	 * it fail behind its first write after all, the group falls with it. */
+	bool checks_first;
 };
 
 /* The key of a request, copied; origin may be NULL, or hold none. */

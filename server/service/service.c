@@ -44,6 +44,7 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 		return -1;
 	}
 	s->readers = readers_new(conf->data);
+	s->known = known_new();
 	s->scores = scores_new(s);
 	if (snapshots_start(s, e) < 0) {
 		service_close(s);
@@ -69,6 +70,7 @@ void service_close(struct service *s)
 	snapshots_stop(s);
 	scores_free(s->scores);
 	readers_free(s->readers);
+	known_free(s->known);
 	heap_free(s);
 }
 

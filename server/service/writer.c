@@ -115,7 +115,7 @@ static int run_one(struct writer *w, struct outcome *o, struct err *e)
 		o->cancelled = true;
 		return 0;
 	}
-	if (store_savepoint(w->db, e) < 0)
+	if ((work->checks_first ? store_step(w->db, e) : store_savepoint(w->db, e)) < 0)
 		return -1;
 	if (work->origin.key.p)
 		rc = apply_keyed(w, work, o->answer, &refused);
@@ -128,7 +128,11 @@ static int run_one(struct writer *w, struct outcome *o, struct err *e)
 	answer_problem(o->answer, &refused);
 	if (refused.problem == P_INTERNAL)
 		log_error("writer", "request failed detail=\"%s\"", refused.detail);
-	return store_undo(w->db, e);
+	if (store_undo(w->db, e) == 0)
+		return 0;
+	if (refused.problem == P_STORAGE_FULL)
+		*e = refused; /* which is why nothing could be undone */
+	return -1;
 }
 
 /* --- a group -------------------------------------------------------------------- */

@@ -40,6 +40,8 @@ struct store {
 	bool writer;
 	bool failed;       /* a failed fsync is final */
 	bool in_group, in_savepoint;
+	bool stepping;     /* the savepoint is a step: SQLite knows nothing of it */
+	int64_t step_changes; /* rows changed by the connection before the step */
 	bool reading;      /* between store_read_begin and store_read_end */
 	int lock_fd;
 	sqlite3_stmt *stmt[SQL_COUNT];

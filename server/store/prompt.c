@@ -74,13 +74,14 @@ int prompt_sum_put(struct store *s, int64_t dataset, int64_t prompt, const struc
 
 int prompt_scored(struct store *s, int64_t dataset, int64_t prompt, struct err *e)
 {
-	struct prompt_sum sum;
+	struct query q;
 
-	if (prompt_sum_get(s, dataset, prompt, &sum, e) < 0)
+	query_open(&q, s, SQL_PROMPT_SUM_SCORED);
+	bind_int(&q, dataset);
+	bind_int(&q, prompt);
+	if (query_run(&q, e) < 0)
 		return -1;
-	if (sum.scored)
-		return 0;
-	sum.scored = true;
-	sum_value(s, dataset, SERIES_SCORED, 0, 0, 1, 1);
-	return prompt_sum_put(s, dataset, prompt, &sum, e);
+	if (sqlite3_changes(s->db) > 0)
+		sum_value(s, dataset, SERIES_SCORED, 0, 0, 1, 1);
+	return 0;
 }

@@ -66,6 +66,7 @@
 	X(PROMPT_SUM_GET, "SELECT responses, scored FROM prompt_sum WHERE dataset=? AND prompt=?") \
 	X(PROMPT_SUM_PUT, "INSERT INTO prompt_sum VALUES (?,?,?,?)" \
 	  " ON CONFLICT DO UPDATE SET responses=excluded.responses, scored=excluded.scored") \
+	X(PROMPT_SUM_SCORED, "UPDATE prompt_sum SET scored=1 WHERE dataset=? AND prompt=? AND scored=0") \
 	X(PROMPT_SUM_FROM, "SELECT prompt FROM prompt_sum WHERE dataset=? AND prompt>=? ORDER BY prompt") \
 	X(PROMPT_SUM_DELETE, "DELETE FROM prompt_sum WHERE dataset=? AND prompt=?") \
 	\

@@ -28,24 +28,36 @@ int store_begin(struct store *s, struct err *e)
 	return 0;
 }
 
-int store_savepoint(struct store *s, struct err *e)
+static int mark(struct store *s, bool step, struct err *e)
 {
 	if (tx_writing(s, e) < 0)
 		return -1;
 	if (s->in_savepoint)
 		return err_set(e, P_INTERNAL, "a savepoint inside another");
-	if (sql_do(s, SQL_SAVEPOINT, e) < 0)
+	if (!step && sql_do(s, SQL_SAVEPOINT, e) < 0)
 		return -1;
 	s->in_savepoint = true;
+	s->stepping = step;
+	s->step_changes = sqlite3_total_changes64(s->db);
 	states_save(s);
 	s->saved_next_key = s->next_key;
 	s->names_new = false;
 	return 0;
 }
 
+int store_savepoint(struct store *s, struct err *e)
+{
+	return mark(s, false, e);
+}
+
+int store_step(struct store *s, struct err *e)
+{
+	return mark(s, true, e);
+}
+
 int store_release(struct store *s, struct err *e)
 {
-	if (tx_writing(s, e) < 0 || sql_do(s, SQL_RELEASE, e) < 0)
+	if (tx_writing(s, e) < 0 || (!s->stepping && sql_do(s, SQL_RELEASE, e) < 0))
 		return -1;
 	s->in_savepoint = false;
 	sums_merge(&s->group, &s->request);
@@ -53,9 +65,19 @@ int store_release(struct store *s, struct err *e)
 	return 0;
 }
 
+/* A step has left nothing behind, or the group cannot be kept. */
+static int undo_rows(struct store *s, struct err *e)
+{
+	if (!s->stepping)
+		return sql_do(s, SQL_UNDO, e) < 0 ? -1 : sql_do(s, SQL_RELEASE, e);
+	if (sqlite3_total_changes64(s->db) != s->step_changes)
+		return err_set(e, P_INTERNAL, "a step failed behind its first write");
+	return 0;
+}
+
 int store_undo(struct store *s, struct err *e)
 {
-	if (tx_writing(s, e) < 0 || sql_do(s, SQL_UNDO, e) < 0 || sql_do(s, SQL_RELEASE, e) < 0)
+	if (tx_writing(s, e) < 0 || undo_rows(s, e) < 0)
 		return -1;
 	s->in_savepoint = false;
 	sums_clear(&s->request);
