@@ -16,3 +16,10 @@ bench-growth:
 	@tests/packages.sh bench
 	@$(MAKE) --no-print-directory all $(BENCH_C)
 	@$(PYTHON) tests/bench/growth.py --build $(BUILD) all
+
+# Batches compressed anew beside stored frames (docs/compressed-batches.md). SETS: a folder
+# of *.ndjson.gz, record rows.
+.PHONY: bench-frames
+bench-frames:
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/frames
+	@$(PYTHON) tests/bench/frames.py --build $(BUILD) $(SETS)
