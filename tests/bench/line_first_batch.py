@@ -12,10 +12,10 @@ PAIRS = ANSWERS * (ANSWERS - 1) // 2  # of a prompt; two examples each
 FULL = 42_000                         # prompts: 10.08 million examples
 
 
-def rows(prompts):
-    """Prompts with sixteen short answers, no two of one prompt worth the same."""
+def rows(prompts, text_bytes=40):
+    """Prompts with sixteen answers, no two of one prompt worth the same."""
     rng = random.Random(5)
-    text = kit.texts(rng, 40)
+    text = kit.texts(rng, text_bytes)
     for p in range(prompts):
         values = rng.sample(range(2, 21), ANSWERS)
         yield json.dumps({"id": f"p{p}", "prompt": next(text), "responses": [
@@ -23,12 +23,14 @@ def rows(prompts):
             for k, v in enumerate(values)]}, ensure_ascii=False).encode() + b"\n"
 
 
-def prepare(prefd, prompts):
+def prepare(prefd, prompts, text_bytes=40):
+    """A snapshot of all pairs; its number of examples."""
     prefd.dataset("d")
-    for body in kit.bodies(rows(prompts)):
+    for body in kit.bodies(rows(prompts, text_bytes)):
         prefd.post("d", body)
     shot = prefd.snapshot("d", "s", {"pairing": {"strategy": "all"}})
     assert shot["examples"] == 2 * PAIRS * prompts, shot
+    return shot["examples"]
 
 
 def first(prefd):
