@@ -22,7 +22,7 @@ COST = {"identity": "identity", "zstd": "zstd", "gzip": "gzip"}
 SEEN = {
     "identity_us": 94, "identity_bytes": 231_900, "zstd_us": 1565, "zstd_bytes": 79_500, "gzip_us": 4173,
     "gzip_bytes": 86_900,
-    "singles_ordered": 25_600, "singles_random": 15_400, "bulk": None,
+    "bytes_per_pair": 3350, "singles_ordered": 25_600, "singles_random": 15_400, "bulk": None,
 }
 # Never measured here.
 ASSUMED = {
@@ -31,7 +31,6 @@ ASSUMED = {
     "disk_random_reads": 200_000,   # 4 KiB each, deep queue
     "reads_per_example": 4,         # pages of records and texts of one example
     "page_cache_GB": 24,            # what the kernel can keep of 32 GB
-    "bytes_per_pair": 3600,         # of a snapshot's file
 }
 
 
@@ -88,7 +87,7 @@ def show_serving(v, cores):
             line.append(f"{nic:3} Gbit/s {words(rate):>10} ({limit.split()[0]})")
         print("  " + "   ".join(line))
     cold = ASSUMED["disk_random_reads"] / ASSUMED["reads_per_example"]
-    pairs = ASSUMED["page_cache_GB"] * 1e9 / ASSUMED["bytes_per_pair"]
+    pairs = ASSUMED["page_cache_GB"] * 1e9 / v["bytes_per_pair"]
     print(f"  a snapshot stays in memory up to {words(pairs)} pairs; beyond, shuffled, from the disk: "
           f"{words(cold)} examples/s")
 
@@ -103,7 +102,7 @@ def show_writing(v):
     print(f"  in bulk, five on a response    {words(bulk):>12}")
     print("  one client alone, by the time of an fsync: "
           + ", ".join(f"{ms:g} ms {words(1000 / ms)}" for ms in (0.1, 1, 5))
-          + " at most; 64 clients 64 times that until the writer's core is full")
+          + " at most; 64 clients at most 64 times that")
 
 
 def show_fleet(v, cores, nic, machines, ranks):
