@@ -55,7 +55,7 @@ struct read_vote {
 };
 
 struct read_prompt {
-	int64_t key;
+	int64_t key, messages_key;
 	struct str id;
 	struct str messages; /* with READ_MESSAGES */
 	uint8_t messages_hash[32];
@@ -68,7 +68,7 @@ struct read_prompt {
 };
 
 /* Calls between these two see one moment, and each saves its own transaction
- * (a third of the cost of a store_text). Keep it to milliseconds: a long one holds up
+ * (a third of the cost of a text). Keep it to milliseconds: a long one holds up
  * the checkpoint. They do not nest. */
 int store_read_begin(struct store *s, struct err *e);
 void store_read_end(struct store *s);
@@ -81,8 +81,9 @@ int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, 
 int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d, struct str after,
                       struct str split, uint32_t limit, int64_t seq, unsigned what,
                       struct read_prompt **out, uint32_t *n, struct err *e);
-/* The text behind read_response.text_key. */
-int store_text(struct store *s, struct arena *a, int64_t text_key, struct str *out, struct err *e);
+/* The texts behind text_keys and messages_keys, which rise or stay. Those that
+ * came in one row lie together and cost one look-up. P_GONE: one was deleted. */
+int store_texts(struct store *s, struct arena *a, const int64_t *key, size_t n, struct str *out, struct err *e);
 
 /* A judge's queue: responses without a good or abstained current score of
  * (judge, attribute), in order of arrival by prompt. */

@@ -1,13 +1,12 @@
 #include "build.h"
 
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/heap.h"
-#include "round_pick.h"
+#include "build_page.h"
 #include "service/snapshots.h"
 #include "store/snapshot.h"
-
-/* A page begins small and grows as long as its prompts are. */
-enum { PAGE_PROMPTS_FIRST = 64, PAGE_PROMPTS_MOST = 256, PAGE_BYTES_LOW = 2 << 20, PAGE_BYTES_HIGH = 16 << 20 };
 
 enum phase { PHASE_NEW, PHASE_RANKING, PHASE_DRAWING, PHASE_WRITING, PHASE_REPLAYING, PHASE_OVER };
 
@@ -20,11 +19,12 @@ struct build {
 	struct dataset dataset;
 	struct round_row round;     /* where the rewards are a round's */
 	struct replaying *replay;   /* of a published one; NULL: none */
-	unsigned what; /* enum read_what */
 	uint64_t prompts_total, prompts_seen;
-	struct buf after; /* the last prompt's id; empty at the start */
-	uint32_t page_prompts;
-	struct arena page, prompt;
+	struct page_source source;
+	struct build_page page[2];  /* one is used while the next is read */
+	struct build_page *next;    /* read already, or NULL */
+	struct buf after;           /* the last id that was read; empty at the start */
+	struct arena prompt;
 	struct ranks ranks;
 	struct compiler compiler;
 	struct sha256 hash;
@@ -39,7 +39,7 @@ struct build *build_new(const struct build_spec *spec)
 	b->spec.dir = arena_strdup(&b->arena, spec->dir);
 	b->spec.dataset = arena_str(&b->arena, spec->dataset);
 	b->spec.recipe = arena_str(&b->arena, spec->recipe);
-	b->page_prompts = PAGE_PROMPTS_FIRST;
+	b->source.prompts = PAGE_PROMPTS_FIRST;
 	b->ranks.fd = -1;
 	return b;
 }
@@ -54,7 +54,8 @@ void build_free(struct build *b)
 	replaying_free(b->replay);
 	buf_release(&b->after);
 	arena_release(&b->prompt);
-	arena_release(&b->page);
+	arena_release(&b->page[0].arena);
+	arena_release(&b->page[1].arena);
 	arena_release(&b->arena);
 	heap_free(b);
 }
@@ -77,12 +78,6 @@ const struct build_result *build_result(const struct build *b)
 
 /* --- beginning ----------------------------------------------------------------------- */
 
-static unsigned what_to_read(const struct recipe *r)
-{
-	return (r->has_terms ? 0 : READ_SCORES) | (r->pairing.strategy == PAIR_COMPARISONS ? READ_VOTES : 0) |
-	       (r->reference.p ? READ_LOGPROBS : 0);
-}
-
 static int find_dataset(struct build *b, struct store *db, struct err *e)
 {
 	struct dataset_stats stats;
@@ -90,7 +85,7 @@ static int find_dataset(struct build *b, struct store *db, struct err *e)
 
 	if (rc == 0 && b->dataset.key != b->spec.dataset_key)
 		return err_set(e, P_UNKNOWN_DATASET, "the dataset was deleted, and another has its name now");
-	if (rc < 0 || store_stats(db, &b->page, &b->dataset, &stats, e) < 0)
+	if (rc < 0 || store_stats(db, &b->arena, &b->dataset, &stats, e) < 0)
 		return -1;
 	b->prompts_total = (uint64_t)stats.prompts;
 	return 0;
@@ -112,7 +107,7 @@ static int find_replay(struct build *b, struct store *db, struct err *e)
 {
 	struct snapshot_row row;
 
-	if (store_snapshot_get(db, &b->page, b->recipe.made_from.snapshot, &row, e) < 0)
+	if (store_snapshot_get(db, &b->arena, b->recipe.made_from.snapshot, &row, e) < 0)
 		return -1;
 	if (row.state == SNAPSHOT_REVOKED)
 		return err_set(e, P_UNKNOWN_SNAPSHOT, "snapshot %.*s, whose pairs are replayed, was revoked", STR_ARG(row.id));
@@ -152,6 +147,7 @@ static int begin_writing(struct build *b, struct err *e)
 	b->prompts_seen = 0;
 	memset(&b->result.counts, 0, sizeof b->result.counts);
 	b->phase = PHASE_WRITING;
+	b->source.texts = true;
 	return snap_create(&b->compiler.writer, b->spec.dir, e);
 }
 
@@ -164,7 +160,12 @@ static int begin(struct build *b, struct store *db, struct err *e)
 	if (b->recipe.has_replay && find_replay(b, db, e) < 0)
 		return -1;
 	picker_init(&b->picker, &b->recipe, &b->arena);
-	b->what = what_to_read(&b->recipe);
+	b->source.recipe = &b->recipe;
+	b->source.picker = &b->picker;
+	b->source.dataset = &b->dataset;
+	b->source.round = &b->round;
+	b->source.seq = b->spec.seq;
+	b->source.counts = &b->result.counts;
 	if (b->recipe.goal != GOAL_QUANTILE)
 		return begin_writing(b, e);
 	b->phase = PHASE_RANKING;
@@ -183,149 +184,99 @@ static int rank_prompt(struct build *b, const struct read_prompt *prompt, const 
 	return ranks_add(&b->ranks, x, pick_centred(picked, x, at), e);
 }
 
-static int check_pairs(const struct build *b, struct str prompt, unsigned long long n, struct err *e)
+static int write_prompt(struct build *b, const struct read_prompt *prompt, const struct picked *picked, struct err *e)
 {
-	unsigned long long pairs = n * (n - (n > 0)) / 2;
-
-	if (b->recipe.pairing.strategy != PAIR_ALL || pairs <= PAIRS_PER_PROMPT_MAX)
-		return 0;
-	return err_at(e, P_INVALID, "/recipe/pairing/strategy",
-	              "the prompt %.*s has %llu responses: `all` could make %llu pairs of them, more than %d",
-	              STR_ARG(prompt), n, pairs, PAIRS_PER_PROMPT_MAX);
-}
-
-static int write_prompt(struct build *b, struct store *db, const struct read_prompt *prompt,
-                        const struct picked *picked, struct err *e)
-{
-	if (picked->pairs.n == 0 || (b->replay && !replaying_takes(b->replay)))
+	if (b->replay && !replaying_takes(b->replay))
 		return 0;
 	if (b->replay && replaying_put(b->replay, &b->compiler, prompt->id, 0, e) < 0)
 		return -1;
 	b->result.prompts++;
-	return compile_prompt(&b->compiler, db, prompt, picked, &b->prompt, e);
-}
-
-static int use_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, const struct picked *picked,
-                      struct err *e)
-{
-	return b->phase == PHASE_RANKING ? rank_prompt(b, prompt, picked, e) : write_prompt(b, db, prompt, picked, e);
-}
-
-static bool in_split(const struct recipe *r, const struct read_prompt *prompt)
-{
-	return str_eq(r->split, STR("*")) || str_eq(r->split, prompt->split);
-}
-
-/* One of a round: its own pair, or those of a recipe about its rewards. */
-static int do_round_prompt(struct build *b, struct store *db, const struct round_prompt *of_round, struct err *e)
-{
-	unsigned what = b->what | (b->phase == PHASE_WRITING ? READ_MESSAGES : 0);
-	struct pick_counts *counts = &b->result.counts;
-	struct read_prompt prompt;
-	struct picked picked;
-
-	if (b->recipe.published) {
-		if (pick_published(&b->recipe, of_round, &b->prompt, &prompt, &picked, counts, e) < 0)
-			return -1;
-		return use_prompt(b, db, &prompt, &picked, e);
-	}
-	if (store_prompt_get(db, &b->prompt, &b->dataset, of_round->id, b->spec.seq, what, &prompt, e) < 0)
-		return e->problem == P_UNKNOWN_PROMPT ? err_set(e, P_GONE, "a prompt of the round was deleted") : -1;
-	if (!in_split(&b->recipe, &prompt) || !pick_in_scope(&b->recipe, &prompt))
-		return 0;
-	if (check_pairs(b, prompt.id, of_round->responses, e) < 0)
-		return -1;
-	if (pick_rescored(&b->picker, of_round, &prompt, &b->prompt, &picked, counts, e) < 0)
-		return -1;
-	return use_prompt(b, db, &prompt, &picked, e);
-}
-
-static int do_prompt(struct build *b, struct store *db, const struct read_prompt *prompt, struct err *e)
-{
-	struct picked picked;
-
-	if (!pick_in_scope(&b->recipe, prompt))
-		return 0;
-	if (check_pairs(b, prompt->id, prompt->responses, e) < 0)
-		return -1;
-	pick_prompt(&b->picker, prompt, &b->prompt, &picked, &b->result.counts);
-	return use_prompt(b, db, prompt, &picked, e);
+	return compile_prompt(&b->compiler, prompt, picked, &b->prompt, e);
 }
 
 /* --- a page ------------------------------------------------------------------------------ */
 
-static void fit_page(struct build *b)
+static int use_page(struct build *b, const struct build_page *page, struct err *e)
 {
-	if (b->page.used > PAGE_BYTES_HIGH && b->page_prompts > 1)
-		b->page_prompts /= 2;
-	else if (b->page.used < PAGE_BYTES_LOW && b->page_prompts < PAGE_PROMPTS_MOST)
-		b->page_prompts *= 2;
-}
+	int rc = 0;
 
-/* Both read and use a page: how many prompts it had, and the last one's id. */
+	for (uint32_t i = 0; i < page->n && rc == 0; i++) {
+		const struct page_prompt *p = &page->at[i];
 
-static int dataset_page(struct build *b, struct store *db, struct str after, uint32_t *n, struct str *last, struct err *e)
-{
-	struct str split = str_eq(b->recipe.split, STR("*")) ? STR_NONE : b->recipe.split;
-	unsigned what = b->what | (b->phase == PHASE_WRITING ? READ_MESSAGES : 0);
-	struct read_prompt *prompt;
-
-	if (store_prompt_page(db, &b->page, &b->dataset, after, split, b->page_prompts, b->spec.seq, what, &prompt, n,
-	                      e) < 0)
-		return -1;
-	for (uint32_t i = 0; i < *n; i++) {
 		arena_reset(&b->prompt);
-		if (do_prompt(b, db, &prompt[i], e) < 0)
-			return -1;
-		*last = prompt[i].id;
+		rc = b->phase == PHASE_RANKING ? rank_prompt(b, &p->prompt, &p->picked, e)
+		                               : write_prompt(b, &p->prompt, &p->picked, e);
 	}
-	return 0;
+	b->prompts_seen += page->seen;
+	return rc;
 }
 
-static int round_page(struct build *b, struct store *db, struct str after, uint32_t *n, struct str *last, struct err *e)
-{
-	unsigned what = b->recipe.published && b->phase == PHASE_WRITING ? READ_MESSAGES : 0;
-	struct round_prompt *prompt;
+/* Reading one page, by a thread of its own or at once. */
+struct fetching {
+	struct build *build;
+	struct build_page *page;
+	struct store *db;
+	pthread_t thread;
+	bool aside;
+	int rc;
+	struct err err;
+};
 
-	if (store_round_page(db, &b->page, &b->round, after, b->page_prompts, b->spec.seq, what, &prompt, n, e) < 0)
-		return -1;
-	for (uint32_t i = 0; i < *n; i++) {
-		arena_reset(&b->prompt);
-		if (do_round_prompt(b, db, &prompt[i], e) < 0)
-			return -1;
-		*last = prompt[i].id;
+static void *fetch(void *arg)
+{
+	struct fetching *f = arg;
+	struct build *b = f->build;
+
+	f->rc = page_read(f->page, &b->source, f->db, b->after.n > 0 ? buf_view(&b->after) : STR_NONE, &f->err);
+	if (f->rc == 0 && f->page->seen > 0) {
+		buf_clear(&b->after);
+		buf_str(&b->after, f->page->last);
 	}
-	return 0;
+	return NULL;
 }
 
-static int take_page(struct build *b, struct store *db, struct err *e)
+static void fetch_aside(struct fetching *f)
 {
-	struct str after = b->after.n > 0 ? buf_view(&b->after) : STR_NONE, last = STR_NONE;
-	uint32_t n = 0;
-
-	arena_reset(&b->page);
-	if ((b->recipe.has_terms ? round_page(b, db, after, &n, &last, e) : dataset_page(b, db, after, &n, &last, e)) < 0)
-		return -1;
-	if (n == 0)
-		return 0;
-	b->prompts_seen += n;
-	buf_clear(&b->after);
-	buf_str(&b->after, last);
-	fit_page(b);
-	return 1;
+	f->aside = pthread_create(&f->thread, NULL, fetch, f) == 0;
+	if (!f->aside)
+		fetch(f);
 }
 
-/* One moment a page: its texts cost a third less than each on its own.
+static int fetch_end(struct fetching *f, struct err *e)
+{
+	if (f->aside)
+		pthread_join(f->thread, NULL);
+	if (f->rc < 0)
+		*e = f->err;
+	else
+		f->build->next = f->page;
+	return f->rc;
+}
+
+/* While a page is used, the next one is read; whoever returns has joined both.
  * 1: there may be more, 0: that was all, -1. */
 static int do_page(struct build *b, struct store *db, struct err *e)
 {
+	struct fetching f = {.build = b, .page = &b->page[0], .db = db};
+	struct build_page *page;
+	struct err later;
 	int rc;
 
-	if (store_read_begin(db, e) < 0)
-		return -1;
-	rc = take_page(b, db, e);
-	store_read_end(db);
-	return rc;
+	if (b->next == NULL) {
+		fetch(&f);
+		if (fetch_end(&f, e) < 0)
+			return -1;
+	}
+	page = b->next;
+	b->next = NULL;
+	if (page->seen == 0)
+		return 0;
+	f = (struct fetching){.build = b, .page = &b->page[page == &b->page[0]], .db = db};
+	fetch_aside(&f);
+	rc = use_page(b, page, e);
+	if (fetch_end(&f, rc < 0 ? &later : e) < 0)
+		rc = -1;
+	return rc < 0 ? -1 : 1;
 }
 
 /* --- the end ----------------------------------------------------------------------------- */

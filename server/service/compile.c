@@ -198,25 +198,21 @@ static struct str number(struct arena *a, double v)
 	return arena_str(a, (struct str){text, json_print_number(v, text)});
 }
 
-static int read_text(struct compiler *c, struct store *db, int64_t key, struct arena *a, struct str *out, struct err *e)
+static struct str escaped(struct compiler *c, struct str text, struct arena *a)
 {
-	struct str text;
-
-	if (store_text(db, a, key, &text, e) < 0)
-		return -1;
 	buf_clear(&c->scratch);
 	json_put_escaped(&c->scratch, text);
-	*out = c->scratch.n == text.n ? text : arena_str(a, buf_view(&c->scratch));
-	return 0;
+	return c->scratch.n == text.n ? text : arena_str(a, buf_view(&c->scratch));
 }
 
-static int put_answer(struct compiler *c, struct store *db, const struct read_response *x, const struct picked *p,
-                      uint32_t i, const struct goals *g, struct arena *a, struct snap_response *out, struct err *e)
+static void put_answer(struct compiler *c, const struct read_response *x, const struct picked *p, uint32_t i,
+                       const struct goals *g, struct arena *a, struct snap_response *out)
 {
 	const struct read_logprob *l = c->recipe->reference.p ? logprob_of(x, c->recipe->reference) : NULL;
 	bool rewarded = p->c[i].goal.p != NULL;
 
 	*out = (struct snap_response){
+		.text = escaped(c, x->text, a),
 		.id = x->id,
 		.score = rewarded ? number(a, p->c[i].reward) : STR_NONE,
 		.goal = g->json[i],
@@ -226,16 +222,14 @@ static int put_answer(struct compiler *c, struct store *db, const struct read_re
 	};
 	c->found.answers++;
 	c->found.no_reference += l == NULL;
-	return read_text(c, db, x->text_key, a, &out->text, e);
 }
 
 enum { NOT_USED = UINT32_MAX };
 
 /* The answers that pairs use, in order of their first use; place[i] says where
  * candidate i went. */
-static int put_answers(struct compiler *c, struct store *db, const struct read_prompt *prompt,
-                       const struct picked *p, const struct goals *g, struct arena *a, uint32_t *place,
-                       struct snap_prompt *out, struct err *e)
+static void put_answers(struct compiler *c, const struct read_prompt *prompt, const struct picked *p,
+                        const struct goals *g, struct arena *a, uint32_t *place, struct snap_prompt *out)
 {
 	struct snap_response *r = ARENA_ARRAY(a, struct snap_response, p->n);
 
@@ -249,13 +243,11 @@ static int put_answers(struct compiler *c, struct store *db, const struct read_p
 
 			if (place[i] != NOT_USED)
 				continue;
-			if (put_answer(c, db, &prompt->response[p->response[i]], p, i, g, a, &r[out->responses], e) < 0)
-				return -1;
+			put_answer(c, &prompt->response[p->response[i]], p, i, g, a, &r[out->responses]);
 			place[i] = out->responses++;
 		}
 	}
 	out->response = r;
-	return 0;
 }
 
 /* --- pairs ---------------------------------------------------------------------------- */
@@ -339,8 +331,8 @@ static void put_pairs(struct compiler *c, const struct read_prompt *prompt, cons
 	out->pairs = (uint32_t)p->pairs.n;
 }
 
-int compile_prompt(struct compiler *c, struct store *db, const struct read_prompt *prompt,
-                   const struct picked *picked, struct arena *a, struct err *e)
+int compile_prompt(struct compiler *c, const struct read_prompt *prompt, const struct picked *picked,
+                   struct arena *a, struct err *e)
 {
 	uint32_t *place = ARENA_ARRAY(a, uint32_t, picked->n);
 	struct snap_prompt out = {.id = prompt->id};
@@ -350,8 +342,7 @@ int compile_prompt(struct compiler *c, struct store *db, const struct read_promp
 	if (cut_messages(prompt->messages, a, &out, e) < 0)
 		return -1;
 	compile_roles(c, &out);
-	if (put_answers(c, db, prompt, picked, &goals, a, place, &out, e) < 0)
-		return -1;
+	put_answers(c, prompt, picked, &goals, a, place, &out);
 	put_pairs(c, prompt, picked, place, a, &out);
 	return snap_put(c->writer, &out, e);
 }

@@ -49,10 +49,10 @@ struct compiler {
 	struct buf scratch;
 };
 
-/* Reads the texts, hashes the pairs into the revision, writes the prompt.
- * a: for this prompt alone. P_GONE: a text was deleted meanwhile. */
-int compile_prompt(struct compiler *c, struct store *db, const struct read_prompt *prompt,
-                   const struct picked *picked, struct arena *a, struct err *e);
+/* Hashes the pairs into the revision, writes the prompt. Its messages and the
+ * texts of what the pairs use are there. a: for this prompt alone. */
+int compile_prompt(struct compiler *c, const struct read_prompt *prompt, const struct picked *picked,
+                   struct arena *a, struct err *e);
 
 /* --- for pairs that come from elsewhere (replaying.c) ---------------------------- */
 

@@ -126,7 +126,7 @@ static int read_responses(struct reading *r, struct read_prompt *p, struct err *
 /* --- prompts ------------------------------------------------------------------------- */
 
 /* 1: there at seq and in the split, 0: not, -1. */
-static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, int64_t text[2],
+static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, int64_t *metadata,
                            struct err *e)
 {
 	struct query q;
@@ -146,22 +146,22 @@ static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, 
 		.source = arena_str(r->a, column_text(&q, 6)),
 	};
 	column_bytes(&q, 2, p->messages_hash, sizeof p->messages_hash);
-	text[0] = column_int(&q, 4);
-	text[1] = column_int(&q, 7);
+	p->messages_key = column_int(&q, 4);
+	*metadata = column_int(&q, 7);
 	query_close(&q);
 	return 1;
 }
 
 static int read_prompt(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, struct err *e)
 {
-	int64_t text[2];
-	int rc = read_prompt_row(r, prompt, split, p, text, e);
+	int64_t metadata;
+	int rc = read_prompt_row(r, prompt, split, p, &metadata, e);
 
 	if (rc <= 0)
 		return rc;
 	if (r->what & READ_MESSAGES) {
-		if (text_get(r->s, r->a, text[0], &p->messages, e) < 0 ||
-		    (text[1] && text_get(r->s, r->a, text[1], &p->metadata, e) < 0))
+		if (text_get(r->s, r->a, p->messages_key, &p->messages, e) < 0 ||
+		    (metadata && text_get(r->s, r->a, metadata, &p->metadata, e) < 0))
 			return -1;
 	}
 	return read_responses(r, p, e) < 0 ? -1 : 1;
@@ -225,9 +225,4 @@ int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d,
 	rc = read_page(&r, d->key, after, split, limit, *out, n, e);
 	tx_read_end(s, begun);
 	return rc;
-}
-
-int store_text(struct store *s, struct arena *a, int64_t text_key, struct str *out, struct err *e)
-{
-	return text_get(s, a, text_key, out, e);
 }

@@ -32,6 +32,7 @@
 	X(NAME_TEXT, "SELECT name FROM name WHERE key=?") \
 	X(NAME_INSERT, "INSERT INTO name(name) VALUES (?)") \
 	X(TEXT_GET, "SELECT body FROM text WHERE key=?") \
+	X(TEXT_FROM, "SELECT key, body FROM text WHERE key>=? ORDER BY key") \
 	X(TEXT_INSERT, "INSERT INTO text VALUES (?,?)") \
 	X(TEXT_DELETE, "DELETE FROM text WHERE key=?") \
 	\

@@ -76,10 +76,12 @@ static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 	char sql[512];
 	int rc;
 
+	/* Looking through each page that comes from the file is for who writes
+	 * into it: in random order it takes a quarter of a reader's time. */
 	snprintf(sql, sizeof sql,
 	         "PRAGMA cache_size=-%d; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;"
-	         "PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF; PRAGMA synchronous=%s",
-	         s->writer ? WRITER_CACHE_KIB : READER_CACHE_KIB, sync_word[sync]);
+	         "PRAGMA cell_size_check=%s; PRAGMA trusted_schema=OFF; PRAGMA synchronous=%s",
+	         s->writer ? WRITER_CACHE_KIB : READER_CACHE_KIB, s->writer ? "ON" : "OFF", sync_word[sync]);
 	rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? 0 : sql_fail(s, rc, e);
 }

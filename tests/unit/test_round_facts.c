@@ -134,7 +134,7 @@ static void the_responses_are_fixed(void **state)
 	kit_ok(k, kit_put(k, &row, CONFLICT_REPLACE));
 	p = kit_page(k, "r", SEQ_LATEST, &n);
 	assert_int_equal(p[0].responses, 3);
-	kit_ok(k, store_text(k->r, &k->a, p[0].response[0].text_key, &text, &k->e));
+	kit_ok(k, store_texts(k->r, &k->a, &p[0].response[0].text_key, 1, &text, &k->e));
 	assert_str(text, "answer a");
 	assert_int_equal(p[0].response[2].characters, 1);
 	kit_fails(k, kit_logprob(k, "r", STR("z"), "pi", -1, &delivered), P_UNKNOWN_ID, "/response");
@@ -170,7 +170,7 @@ static void samples_are_fixed(void **state)
 	p = kit_page(k, "r", SEQ_LATEST, &n);
 	assert_str(p[0].messages, "[{\"role\":\"user\",\"content\":\"question 0\"}]");
 	assert_null(p[0].response[0].finish_reason.p);
-	kit_ok(k, store_text(k->r, &k->a, p[0].response[0].text_key, &text, &k->e));
+	kit_ok(k, store_texts(k->r, &k->a, &p[0].response[0].text_key, 1, &text, &k->e));
 	assert_str(text, "as delivered");
 	assert_progress(k, "r", 1, PAIR(1, 1), PAIR(0, 1), PAIR(0, 1));
 	kit_scored(k, "r", id, "pi", -1);

@@ -2,6 +2,7 @@
 #include <sqlite3.h>
 
 #include "store_kit.h"
+#include "store/read.h"
 
 static struct row prompt_with(const char *id, struct response *r, uint32_t n)
 {
@@ -475,6 +476,40 @@ static void snapshots_change_state_one_way(void **state)
 	kit_fails(k, store_snapshot_get(k->r, &k->a, STR("s9"), &got, &k->e), P_UNKNOWN_SNAPSHOT, "");
 }
 
+/* Near ones by stepping on, far ones by looking up: 20 texts of one row. */
+static void texts_by_rising_keys(void **state)
+{
+	struct kit *k = *state;
+	struct response r[20];
+	struct read_prompt p;
+	struct dataset d;
+	struct row row;
+	struct str text[5];
+	int64_t key[5];
+
+	for (int i = 0; i < 20; i++)
+		r[i] = response_of(arena_printf(&k->a, "r%02d", i).p, arena_printf(&k->a, "text %d", i).p, NULL);
+	row = record_of("p", "[{\"role\":\"user\",\"content\":\"q\"}]", r, 20);
+	kit_ok(k, kit_put(k, &row, CONFLICT_REFUSE));
+	kit_ok(k, store_dataset_get(k->r, &k->a, STR("d"), &d, &k->e));
+	kit_ok(k, store_prompt_get(k->r, &k->a, &d, STR("p"), SEQ_LATEST, 0, &p, &k->e));
+	key[0] = p.messages_key;
+	key[1] = key[2] = p.response[0].text_key;
+	key[3] = p.response[3].text_key;
+	key[4] = p.response[19].text_key;
+	kit_ok(k, store_texts(k->r, &k->a, key, 5, text, &k->e));
+	assert_true(str_eq(text[0], STR("[{\"role\":\"user\",\"content\":\"q\"}]")));
+	assert_true(str_eq(text[1], STR("text 0")));
+	assert_true(str_eq(text[2], STR("text 0")));
+	assert_true(str_eq(text[3], STR("text 3")));
+	assert_true(str_eq(text[4], STR("text 19")));
+	key[3] = p.response[2].key; /* of a response, so of no text */
+	kit_fails(k, store_texts(k->r, &k->a, key, 5, text, &k->e), P_GONE, "");
+	key[4] = INT64_MAX;
+	kit_fails(k, store_texts(k->r, &k->a, &key[4], 1, text, &k->e), P_GONE, "");
+	kit_ok(k, store_texts(k->r, &k->a, key, 0, text, &k->e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +529,7 @@ int main(void)
 		KIT_TEST(ranges_see_the_running_group),
 		KIT_TEST(answers_stay_for_a_while),
 		KIT_TEST(snapshots_change_state_one_way),
+		KIT_TEST(texts_by_rising_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
