@@ -22,7 +22,7 @@ COST = {"identity": "identity", "zstd": "zstd", "gzip": "gzip"}
 SEEN = {
     "identity_us": 94, "identity_bytes": 231_900, "zstd_us": 1565, "zstd_bytes": 79_500, "gzip_us": 4173,
     "gzip_bytes": 86_900,
-    "bytes_per_pair": 3350, "singles_ordered": 25_600, "singles_random": 15_400, "bulk": None,
+    "bytes_per_pair": 3350, "singles_ordered": 25_600, "singles_random": 15_400, "bulk": 27_700,
 }
 # Never measured here.
 ASSUMED = {
