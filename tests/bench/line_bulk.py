@@ -50,6 +50,7 @@ def measure(args):
         f.writelines(rows)
         f.flush()
         del rows
+        kit.settle()
         a, b = kit.abab(lambda: post_all(bodies, expected),
                         lambda: sqlite_all(args.yardstick("sqlite_bulk"), f.name, expected), args.rounds)
     return [kit.Row("bulk ingest, 1.5 KB responses with five scores each, durable",

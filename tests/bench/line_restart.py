@@ -96,6 +96,7 @@ def measure(args):
     folder, wals, turns = tempfile.mkdtemp(prefix="prefd-bench-"), [], iter(range(1, 1000))
     try:
         fill(args, folder)
+        kit.settle()
         with Restarted(folder) as prefd:
             a, b = kit.abab(lambda: large_turn(prefd, next(turns), args, wals), empty_turn, args.rounds)
             database = folder_bytes(folder, "")

@@ -127,6 +127,7 @@ def measure(args):
     n = 2_000 if args.quick else 100_000
     with kit.Prefd() as prefd:
         fill(prefd, n)
+        kit.settle()
         turns = [Turns(prefd, "/v1/datasets/d/scores", n, stride, args.seconds) for stride in (1, stride_of(n))]
         rows = [*redis_rows(args, *turns), fastapi_row(args, turns[0], n)]
         check_all_new(prefd.json("GET", "/v1/datasets/d/stats")["scores"], turns)

@@ -47,6 +47,7 @@ def measure(args):
     try:
         for folder, scores in zip(folders, (large, SMALL)):
             fill(args, folder, scores)
+        kit.settle()
         with kit.Prefd(folders[0]) as many, kit.Prefd(folders[1]) as few:
             a, b = kit.abab(lambda: ask(many, large), lambda: ask(few, SMALL), args.rounds)
     finally:
