@@ -23,3 +23,11 @@ bench-growth:
 bench-frames:
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/frames
 	@$(PYTHON) tests/bench/frames.py --build $(BUILD) $(SETS)
+
+# Instructions of the hot ways against tests/bench/counts.json; says the same on a busy machine.
+.PHONY: check-speed
+check-speed:
+	@tests/packages.sh bench
+	@$(MAKE) --no-print-directory $(BUILD)/bench/count $(BUILD)/bench/fill
+	@$(PYTHON) tests/bench/check_speed.py --build $(BUILD)
+	@$(PYTHON) tests/bench/check_speed.py --build $(BUILD) --self-test
