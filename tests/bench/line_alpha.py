@@ -51,30 +51,27 @@ def timed(call):
     return time.monotonic() - before, result
 
 
-def native(program, groups, rounds):
-    """(seconds of each search, α) of the daemon's own search; the first finds cold memory and is left out."""
+def native(program, groups):
+    """(seconds, α) of the daemon's own search; a first one, which finds cold memory, is left out."""
     with tempfile.NamedTemporaryFile(prefix="prefd-bench-") as f:
         f.write(struct.pack("dd", len(groups), EACH))
-        f.writelines(struct.pack("dd", BETA * score, length) for group in groups for score, length in group)
+        f.writelines(struct.pack("dd", reward, length) for group in groups for reward, length in group)
         f.flush()
-        said = subprocess.run([program, f.name, str(rounds + 1)], capture_output=True, text=True, check=True, timeout=120)
+        said = subprocess.run([program, f.name, "2"], capture_output=True, text=True, check=True, timeout=120)
     lines = said.stdout.split("\n")
-    return [float(x) for x in lines[1:rounds + 1]], float(lines[rounds + 1].split()[1])
+    return float(lines[1]), float(lines[2].split()[1])
 
 
 def search_rows(args, groups):
-    frame, steps = alpha_pandas.table(groups), 0
-    beta_groups = [[(BETA * score, length) for score, length in group] for group in groups]
-    ours, pandas, plain = [], [], []
-    for _ in range(args.rounds):
-        took, alpha = native(args.yardstick("alpha_search"), groups, 1)
-        ours += [1e3 * took[0]]
-        took, (grid, steps) = timed(lambda: alpha_pandas.search(frame))
-        pandas.append(1e3 * took)
-        took, swept = timed(lambda: alpha_plain.search(beta_groups))
-        plain.append(1e3 * took)
-        assert abs(swept - alpha) <= 1e-9 * max(1, alpha), (swept, alpha)
-        assert abs(BETA * grid - alpha) < 0.002 * BETA, (BETA * grid, alpha)
+    frame = alpha_pandas.table(groups)
+    rewards = [[(BETA * score, length) for score, length in group] for group in groups]
+    turns = kit.in_turn((lambda: native(args.yardstick("alpha_search"), rewards),
+                         lambda: timed(lambda: alpha_pandas.search(frame)),
+                         lambda: timed(lambda: alpha_plain.search(rewards))), min(args.rounds, 3))
+    ours, pandas, plain = ([1e3 * took for took, _ in side] for side in turns)
+    alpha, (grid, steps), swept = (side[0][1] for side in turns)
+    assert abs(swept - alpha) <= 1e-9 * max(1, alpha), (swept, alpha)
+    assert abs(BETA * grid - alpha) < 0.002 * BETA, (BETA * grid, alpha)
     what = f"α for {len(groups):,} prompts × {EACH}, the search alone"
     return [kit.Row(what, f"the published grid in pandas, {steps} steps", "ms", ours, pandas, "≥ 40", "≥ 1,000", "lower",
                     note=f"exact: {alpha / BETA:.6f}, grid: {grid:.3f}, both without β"),
