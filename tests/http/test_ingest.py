@@ -756,3 +756,21 @@ def test_statistics_do_not_depend_on_the_way_there(daemon):
         post(daemon, crooked, [row])
     a, b = stats(daemon, straight), stats(daemon, crooked)
     assert {**a, "dataset": ""} == {**b, "dataset": ""}
+
+
+def test_the_dataset_that_rows_are_checked_against_is_the_latest(daemon):
+    """It is kept between requests: a new range, or the end of the dataset, counts from its answer on."""
+    dataset = new_dataset(daemon)
+    post(daemon, dataset, [RECORD])
+    row = {"response": "p1-a", "judge": "late", "attribute": "tone", "value": 9}
+    post(daemon, dataset, [row], "scores")
+    other = {**row, "attribute": "wit"}
+    for top, status in ((5, 422), (10, 200)):
+        answer = daemon.request("PUT", f"/v1/datasets/{dataset}", {"attributes": {"wit": {"min": 1, "max": top}}})
+        assert answer.status == 200, answer
+        post(daemon, dataset, [other], "scores", status=status)
+    assert daemon.request("DELETE", f"/v1/datasets/{dataset}?confirm={dataset}").status == 204
+    post(daemon, dataset, [other], "scores", status=404)
+    assert daemon.request("PUT", f"/v1/datasets/{dataset}", {}).status == 201
+    post(daemon, dataset, [{**RECORD, "comparisons": []}])
+    post(daemon, dataset, [{**other, "value": 99}], "scores")  # no range is left

@@ -370,6 +370,44 @@ static void ranges_see_the_running_group(void **state)
 	kit_check(k);
 }
 
+/* A step that was refused before its first write is as if it had never been; one
+ * that has written takes the group with it. */
+static void a_step_is_whole_or_takes_the_group_along(void **state)
+{
+	struct kit *k = *state;
+	struct response r = response_of("r1", "a", "m");
+	struct row row = prompt_with("p1", &r, 1);
+	struct row score = {.kind = ROW_SCORE, .score = {STR("r1"), score_of("j", "x", 7, 1)}};
+
+	kit_begin(k);
+	kit_ok(k, kit_put_in(k, &row, CONFLICT_REFUSE, NOW));
+	kit_commit(k);
+	kit_ok(k, store_begin(k->w, &k->e));
+	kit_ok(k, store_step(k->w, &k->e));
+	kit_ok(k, kit_put_in(k, &score, CONFLICT_REFUSE, NOW));
+	kit_ok(k, store_release(k->w, &k->e));
+	kit_ok(k, store_step(k->w, &k->e));
+	score.score.response = STR("nowhere");
+	kit_fails(k, kit_put_in(k, &score, CONFLICT_REFUSE, NOW), P_UNKNOWN_ID, "/response");
+	kit_ok(k, store_undo(k->w, &k->e));
+	kit_ok(k, store_commit(k->w, &k->e));
+	kit_check(k);
+
+	kit_ok(k, store_begin(k->w, &k->e));
+	kit_ok(k, store_step(k->w, &k->e));
+	score.score.response = STR("r1");
+	score.score.score.judge = STR("other");
+	kit_ok(k, kit_put_in(k, &score, CONFLICT_REFUSE, NOW));
+	assert_int_equal(k->counts.scores_created, 1);
+	assert_int_equal(store_undo(k->w, &k->e), -1);
+	store_rollback(k->w);
+	kit_begin(k);
+	kit_ok(k, kit_put_in(k, &score, CONFLICT_REFUSE, NOW));
+	assert_int_equal(k->counts.scores_created, 1); /* nothing had stayed */
+	kit_commit(k);
+	kit_check(k);
+}
+
 /* --- answers and snapshots ----------------------------------------------------------------- */
 
 static void answers_stay_for_a_while(void **state)
@@ -522,6 +560,7 @@ int main(void)
 		KIT_TEST(undo_leaves_no_trace),
 		KIT_TEST(rollback_drops_the_whole_group),
 		KIT_TEST(requests_of_a_group_see_each_other),
+		KIT_TEST(a_step_is_whole_or_takes_the_group_along),
 		KIT_TEST(order_of_calls_is_watched),
 		KIT_TEST(checkpoints_empty_the_log),
 		KIT_TEST(datasets_are_made_changed_listed),
