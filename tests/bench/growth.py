@@ -86,14 +86,15 @@ def load(prefd, examples, batch, connections):
 
 
 def served(prefd, examples, batch, connections):
-    """After a restart, so that what taking rows in needed is not counted; one turn warms up."""
+    """Yields figures. After a restart, so that what taking rows in needed is not counted; one turn warms up."""
     prefd.stop()
     prefd.start()
     kit.settle()
     status, _, body = prefd.request("GET", f"/v1/snapshots/s/batch?batch_size={batch}")
     assert status == 200 and len(json.loads(body)["examples"]) == batch, status
     load(prefd, examples, batch, 16)
-    return [{"connections": c, **load(prefd, examples, batch, c)} for c in connections]
+    for c in connections:
+        yield {"connections": c, **load(prefd, examples, batch, c)}
 
 
 def measure(names):
