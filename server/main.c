@@ -9,8 +9,10 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/notify.h"
 #include "cli/cli.h"
 #include "http/httpd.h"
+#include "http/pulse.h"
 #include "http/routes.h"
 #include "service/service.h"
 
@@ -20,7 +22,11 @@ struct daemon {
 	struct loop *loop;
 	struct service *service;
 	struct httpd *httpd;
+	struct pulse *pulse;
 	int64_t drain_until_us; /* 0: not draining */
+	struct conf conf;
+	int argc; /* the command line behind `serve`, for a reload */
+	char **argv;
 };
 
 /* The loop turns until the last request has its answer: some wait for jobs. */
@@ -40,6 +46,7 @@ static void on_stop(void *ctx)
 		loop_stop(d->loop); /* asked twice: now */
 		return;
 	}
+	notify_send("STOPPING=1\nSTATUS=draining for at most %d s", DRAIN_SECONDS);
 	log_info("main", "draining seconds=%d", DRAIN_SECONDS);
 	d->drain_until_us = clock_steady_us() + DRAIN_SECONDS * INT64_C(1000000);
 	httpd_quiesce(d->httpd);
@@ -63,19 +70,42 @@ static enum log_level level_of(const char *name)
 	return LOG_INFO;
 }
 
-static int run(struct daemon *d, const struct conf *conf, struct service *service)
+static void tell_ready(const struct daemon *d)
+{
+	notify_send("READY=1\nSTATUS=listening on %s", httpd_url(d->httpd));
+}
+
+/* The manager waits for READY=1 behind RELOADING=1, however the reload went. */
+static void on_hangup(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct err e = {0};
+
+	notify_send("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_steady_us());
+	if (conf_reload(&d->conf, d->argc, d->argv, 1, &e) < 0)
+		log_error("main", "not reloaded, the settings stay as they are: %s", e.detail);
+	else
+		log_info("main", "settings reloaded");
+	log_set_level(level_of(d->conf.log_level));
+	tell_ready(d);
+}
+
+static int run(struct daemon *d)
 {
 	struct err e = {0};
 
-	d->service = service;
-	if (httpd_start(&d->httpd, service, d->loop, &e) < 0)
+	if (httpd_start(&d->httpd, d->service, d->loop, &e) < 0)
 		return report(&e);
 	loop_on_signal(d->loop, SIGTERM, on_stop, d);
 	loop_on_signal(d->loop, SIGINT, on_stop, d);
+	loop_on_signal(d->loop, SIGHUP, on_hangup, d);
 	fprintf(stderr, "prefd %s listening on %s\n", PREFD_VERSION, httpd_url(d->httpd));
-	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", conf->data);
+	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", d->conf.data);
+	tell_ready(d);
+	d->pulse = pulse_start(d->httpd, d->service, d->loop);
 	loop_run(d->loop);
 	httpd_stop(d->httpd);
+	pulse_free(d->pulse);
 	return 0;
 }
 
@@ -94,36 +124,51 @@ static void raise_open_files(void)
 
 static int serve(int argc, char **argv)
 {
-	struct daemon d = {0};
-	struct service *service;
-	struct conf conf;
+	struct daemon d = {.argc = argc, .argv = argv};
 	struct err e = {0};
 	int status;
 
-	if (conf_load(&conf, argc, argv, 1, &e) < 0) {
+	if (conf_load(&d.conf, argc, argv, 1, &e) < 0) {
 		report(&e);
 		return 2;
 	}
-	log_set_level(level_of(conf.log_level));
+	log_set_level(level_of(d.conf.log_level));
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* until there is somebody to hear it */
 	raise_open_files();
 	d.loop = loop_new();
-	if (service_open(&service, &conf, d.loop, &e) < 0) {
+	if (service_open(&d.service, &d.conf, d.loop, &e) < 0) {
 		loop_free(d.loop);
 		return report(&e);
 	}
-	status = run(&d, &conf, service);
-	service_close(service);
+	status = run(&d);
+	service_close(d.service);
 	loop_free(d.loop);
 	log_info("main", "stopped");
 	return status;
 }
 
+/* The settings as `serve` would take them, and where it would listen. */
+static int serve_check(int argc, char **argv)
+{
+	struct conf conf;
+	struct err e = {0};
+
+	if (conf_load(&conf, argc, argv, 1, &e) < 0 || httpd_check(conf.listen, &e) < 0) {
+		report(&e);
+		return 2;
+	}
+	printf("the settings are good\n");
+	return 0;
+}
+
 static int serve_help(void)
 {
-	printf("usage: prefd serve [--config FILE] [--NAME VALUE ...]\n\n"
-	       "Serves until SIGTERM or SIGINT, then drains and exits 0. Settings, each a flag,\n"
-	       "a PREFD_NAME variable or a line `name = value` of the file:\n\n");
+	printf("usage: prefd serve [--check] [--config FILE] [--NAME VALUE ...]\n\n"
+	       "Serves until SIGTERM or SIGINT, then drains and exits 0. SIGHUP reads the settings\n"
+	       "again and takes over those marked reload. With --check it says whether the settings\n"
+	       "are good, and does nothing else. Settings, each a flag, a PREFD_NAME variable or a\n"
+	       "line `name = value` of the file:\n\n");
 	conf_usage();
 	return 0;
 }
@@ -158,11 +203,14 @@ int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
 	bool help = argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+	bool check = argc > 2 && strcmp(argv[2], "--check") == 0;
 
 	if (hash_start() < 0)
 		return 1;
 	if (strcmp(command, "serve") == 0)
-		return help ? serve_help() : serve(argc - 1, argv + 1);
+		return help    ? serve_help()
+		       : check ? serve_check(argc - 2, argv + 2)
+		               : serve(argc - 1, argv + 1);
 	if (strcmp(command, "import") == 0)
 		return cli_import(argc - 1, argv + 1);
 	if (strcmp(command, "export") == 0)

@@ -23,6 +23,9 @@ void service_close(struct service *s);
 const struct conf *service_conf(const struct service *s);
 /* 0 when writes are possible; else the problem (the store failed, disk full). */
 int service_ready(struct service *s, struct err *e);
+/* Any thread: puts an empty write through the writer's queue, unless one is on
+ * its way. The writer counts the group that it came in, done or failed. */
+void service_probe(struct service *s);
 
 /* Where a write comes from: the idempotency key (STR_NONE: none), and the
  * hash of method, path and unpacked body that it stands for. */

@@ -8,27 +8,30 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/log.h"
 
 enum { FILE_BYTES = 1024 * 1024, NAME_BYTES = 64 };
 
 enum kind { KIND_text, KIND_whole };
+enum when { WHEN_restart, WHEN_reload };
 
 struct setting {
 	const char *name, *def, *help;
 	enum kind kind;
+	enum when when;
 	int64_t min, max;
 	size_t at; /* in struct conf */
 };
 
 static const struct setting settings[] = {
-#define X(member, kind, def, min, max, help) \
-	{#member, def, help, KIND_##kind, min, max, offsetof(struct conf, member)},
+#define X(member, kind, def, min, max, when, help) \
+	{#member, def, help, KIND_##kind, WHEN_##when, min, max, offsetof(struct conf, member)},
 	SETTINGS(X)
 #undef X
 };
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
 
-/* The values of the file; they live as long as the process. */
+/* The file's values that are or were in use; they live as long as the process. */
 static struct arena kept;
 
 static const struct setting *setting_by_name(struct str name)
@@ -37,6 +40,16 @@ static const struct setting *setting_by_name(struct str name)
 		if (str_eq(name, str_of(settings[i].name)))
 			return &settings[i];
 	return NULL;
+}
+
+static _Atomic int64_t *whole_in(struct conf *c, const struct setting *s)
+{
+	return (_Atomic int64_t *)((char *)c + s->at);
+}
+
+static _Atomic(const char *) *text_in(struct conf *c, const struct setting *s)
+{
+	return (_Atomic(const char *) *)((char *)c + s->at);
 }
 
 /* --- one value -------------------------------------------------------------------- */
@@ -72,7 +85,7 @@ static int set_whole(struct conf *c, const struct setting *s, const char *value,
 	if (!whole_of(value, &v) || v < s->min || v > s->max)
 		return err_set(e, P_BAD_REQUEST, "%s: %s is a whole number from %" PRId64 " to %" PRId64 ", not '%s'",
 		               source, s->name, s->min, s->max, value);
-	memcpy((char *)c + s->at, &v, sizeof v);
+	*whole_in(c, s) = v;
 	return 0;
 }
 
@@ -97,7 +110,7 @@ static int set_text(struct conf *c, const struct setting *s, const char *value, 
 		i++;
 	if (words && words[i] == NULL)
 		return refuse_word(s, words, value, source, e);
-	memcpy((char *)c + s->at, &value, sizeof value);
+	*text_in(c, s) = value;
 	return 0;
 }
 
@@ -142,7 +155,13 @@ static struct str without_comment(struct str line)
 	return trim(line);
 }
 
-static int load_line(struct conf *c, struct str line, const char *source, bool seen[SETTING_COUNT], struct err *e)
+/* The file's lines; their values live in the arena. */
+struct lines {
+	struct arena *values;
+	bool seen[SETTING_COUNT];
+};
+
+static int load_line(struct conf *c, struct str line, const char *source, struct lines *l, struct err *e)
 {
 	const char *eq = memchr(line.p, '=', line.n);
 	const struct setting *s;
@@ -153,16 +172,16 @@ static int load_line(struct conf *c, struct str line, const char *source, bool s
 	name = trim((struct str){line.p, (size_t)(eq - line.p)});
 	if ((s = setting_by_name(name)) == NULL)
 		return err_set(e, P_BAD_REQUEST, "%s: there is no setting '%.*s'", source, STR_ARG(name));
-	if (seen[s - settings])
+	if (l->seen[s - settings])
 		return err_set(e, P_BAD_REQUEST, "%s: %s is set twice in this file", source, s->name);
-	seen[s - settings] = true;
+	l->seen[s - settings] = true;
 	line = trim((struct str){eq + 1, line.n - (size_t)(eq + 1 - line.p)});
-	return set(c, s, arena_str(&kept, line).p, source, e);
+	return set(c, s, arena_str(l->values, line).p, source, e);
 }
 
-static int load_lines(struct conf *c, const char *path, struct str text, struct err *e)
+static int load_lines(struct conf *c, const char *path, struct str text, struct arena *values, struct err *e)
 {
-	bool seen[SETTING_COUNT] = {false};
+	struct lines l = {.values = values};
 	char source[300];
 
 	for (int number = 1; text.n > 0; number++) {
@@ -173,7 +192,7 @@ static int load_lines(struct conf *c, const char *path, struct str text, struct 
 		snprintf(source, sizeof source, "%s:%d", path, number);
 		if (memchr(line.p, '\0', line.n))
 			return err_set(e, P_BAD_REQUEST, "%s: a NUL byte", source);
-		if (line.n > 0 && load_line(c, line, source, seen, e) < 0)
+		if (line.n > 0 && load_line(c, line, source, &l, e) < 0)
 			return -1;
 		n += nl != NULL;
 		text.p += n;
@@ -201,13 +220,13 @@ static int read_file(const char *path, struct buf *b, struct err *e)
 	return 0;
 }
 
-static int load_file(struct conf *c, const char *path, struct err *e)
+static int load_file(struct conf *c, const char *path, struct arena *values, struct err *e)
 {
 	struct buf b = BUF_INIT;
 	int rc = read_file(path, &b, e);
 
 	if (rc == 0)
-		rc = load_lines(c, path, buf_view(&b), e);
+		rc = load_lines(c, path, buf_view(&b), values, e);
 	buf_release(&b);
 	return rc;
 }
@@ -314,17 +333,61 @@ static int load_flags(struct conf *c, int argc, char **argv, int first, struct e
 	return 0;
 }
 
-int conf_load(struct conf *c, int argc, char **argv, int first, struct err *e)
+static int load(struct conf *c, int argc, char **argv, int first, struct arena *values, struct err *e)
 {
 	const char *file;
 
 	if (scan_flags(argc, argv, first, &file, e) < 0 || load_defaults(c, e) < 0)
 		return -1;
-	if (file && load_file(c, file, e) < 0)
+	if (file && load_file(c, file, values, e) < 0)
 		return -1;
 	if (load_environment(c, e) < 0)
 		return -1;
 	return load_flags(c, argc, argv, first, e);
+}
+
+int conf_load(struct conf *c, int argc, char **argv, int first, struct err *e)
+{
+	return load(c, argc, argv, first, &kept, e);
+}
+
+/* --- again ------------------------------------------------------------------------------- */
+
+static bool same(struct conf *a, struct conf *b, const struct setting *s)
+{
+	if (s->kind == KIND_whole)
+		return *whole_in(a, s) == *whole_in(b, s);
+	return strcmp(*text_in(a, s), *text_in(b, s)) == 0;
+}
+
+static void take_over(struct conf *c, struct conf *fresh, const struct setting *s)
+{
+	if (s->kind == KIND_whole)
+		*whole_in(c, s) = *whole_in(fresh, s);
+	else
+		*text_in(c, s) = arena_str(&kept, str_of(*text_in(fresh, s))).p;
+}
+
+int conf_reload(struct conf *c, int argc, char **argv, int first, struct err *e)
+{
+	struct arena values;
+	struct conf fresh;
+	int rc;
+
+	arena_init(&values);
+	rc = load(&fresh, argc, argv, first, &values, e);
+	for (int i = 0; rc == 0 && i < SETTING_COUNT; i++) {
+		const struct setting *s = &settings[i];
+
+		if (same(c, &fresh, s))
+			continue;
+		if (s->when == WHEN_reload)
+			take_over(c, &fresh, s);
+		log_write(s->when == WHEN_reload ? LOG_INFO : LOG_WARN, "conf", "changed setting=%s taken=%s", s->name,
+		          s->when == WHEN_reload ? "now" : "at the next start");
+	}
+	arena_release(&values);
+	return rc;
 }
 
 void conf_usage(void)
@@ -340,7 +403,7 @@ void conf_usage(void)
 		printf("  --%-19s %s (default %s", name, s->help, s->def);
 		if (s->kind == KIND_whole)
 			printf("; %" PRId64 " to %" PRId64, s->min, s->max);
-		printf(")\n");
+		printf("%s)\n", s->when == WHEN_reload ? "; reload" : "");
 	}
 	printf("  --%-19s %s\n", "config", "a file of lines 'name = value'; # begins a comment");
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "handlers.h"
 #include "listen.h"
 #include "request.h"
@@ -173,18 +174,37 @@ static struct MHD_Daemon *start_library(struct httpd *h)
 	                        MHD_OPTION_END);
 }
 
+static int check_loopback(const struct address *a, const char *what, struct err *e)
+{
+	if (a->loopback)
+		return 0;
+	return err_set(e, P_BAD_REQUEST,
+	               "listen: %s is not a loopback address; while no token exists prefd serves 127.0.0.1 and [::1] only",
+	               what);
+}
+
+int httpd_check(const char *listen, struct err *e)
+{
+	struct address a;
+
+	return address_parse(listen, &a, e) != 0 ? -1 : check_loopback(&a, listen, e);
+}
+
 static int open_address(struct httpd *h, struct err *e)
 {
 	struct address a;
 
-	if (address_parse(h->conf->listen, &a, e) != 0)
+	if (notify_socket(&h->passed_fd, e) != 0)
 		return -1;
-	if (!a.loopback)
-		return err_set(e, P_BAD_REQUEST,
-		               "listen: %s is not a loopback address; while no token exists prefd serves 127.0.0.1 and [::1] only",
-		               h->conf->listen);
-	if (listen_open(&a, &h->listen_fd, e) != 0)
+	h->listen_fd = h->passed_fd;
+	if (h->listen_fd >= 0) {
+		address_of(h->listen_fd, &a);
+		if (check_loopback(&a, "the service manager's socket", e) != 0)
+			return -1;
+	} else if (address_parse(h->conf->listen, &a, e) != 0 || check_loopback(&a, h->conf->listen, e) != 0 ||
+	           listen_open(&a, &h->listen_fd, e) != 0) {
 		return -1;
+	}
 	h->port = listen_name(h->listen_fd, h->url);
 	return 0;
 }
@@ -265,6 +285,10 @@ void httpd_stop(struct httpd *h)
 	httpd_quiesce(h);
 	waiting_close(&h->waiting);
 	last_words(h);
+	/* The library shuts its socket down for all who hold it; the manager's
+	 * goes on collecting connections for the next start. */
+	if (h->passed_fd >= 0)
+		listen_let_go(h->passed_fd);
 	MHD_stop_daemon(h->daemon);
 	httpd_free(h);
 }

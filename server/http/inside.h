@@ -15,6 +15,7 @@ struct httpd {
 	const struct conf *conf;
 	struct MHD_Daemon *daemon;
 	int listen_fd, port;
+	int passed_fd; /* the service manager's socket, which is the library's listen_fd; -1: none */
 	char url[URL_BYTES];
 	struct reaper reaper;
 	struct waiting waiting;

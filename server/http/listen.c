@@ -2,8 +2,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { PORT_MAX = 65535 };
@@ -72,6 +74,20 @@ int address_parse(const char *text, struct address *a, struct err *e)
 	return rc;
 }
 
+void address_of(int fd, struct address *a)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a->addr;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->addr;
+
+	memset(a, 0, sizeof *a);
+	a->n = sizeof a->addr;
+	getsockname(fd, (struct sockaddr *)&a->addr, &a->n);
+	if (a->addr.ss_family == AF_INET6)
+		a->loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	else
+		a->loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+}
+
 int listen_name(int fd, char url[URL_BYTES])
 {
 	struct sockaddr_storage got = {0};
@@ -109,4 +125,17 @@ int listen_open(const struct address *a, int *fd, struct err *e)
 	close(*fd);
 	*fd = -1;
 	return -1;
+}
+
+void listen_let_go(int fd)
+{
+	/* The family alone: the system finds a name of its own. */
+	struct sockaddr_un none = {.sun_family = AF_UNIX};
+	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (other < 0)
+		return;
+	if (bind(other, (const struct sockaddr *)&none, sizeof none.sun_family) == 0 && listen(other, 1) == 0)
+		dup3(other, fd, O_CLOEXEC);
+	close(other);
 }

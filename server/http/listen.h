@@ -16,8 +16,13 @@ struct address {
 int address_parse(const char *text, struct address *a, struct err *e);
 enum { URL_BYTES = 80 };
 
+/* Of a socket that is bound already. */
+void address_of(int fd, struct address *a);
 /* A listening socket; P_UNAVAILABLE when it cannot be had. */
 int listen_open(const struct address *a, int *fd, struct err *e);
+/* Puts a socket that nobody can reach in the place of fd, whose socket goes on
+ * listening for whoever else holds it. Any thread may be in accept(2) on it. */
+void listen_let_go(int fd);
 /* The port that it got, and "http://ADDRESS:PORT". */
 int listen_name(int fd, char url[URL_BYTES]);
 

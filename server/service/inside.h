@@ -22,6 +22,7 @@ struct service {
 	char snap_dir[4096]; /* <data>/snapshots */
 	unsigned ticks;      /* of one second, since the start */
 	_Atomic int rescores; /* under way (rescore.c) */
+	_Atomic bool probing; /* an empty write is on its way (probe.c) */
 	struct scores *scores; /* score.c: rounds that engines score */
 };
 

@@ -17,15 +17,16 @@ def prefd(*arguments):
 
 
 def settings():
-    found = re.findall(r'X\((\w+), (\w+), "([^"]*)", (\d+), (\d+), "([^"]*)"\)', read("include", "base", "conf.h"))
+    found = re.findall(r'X\((\w+), (\w+), "([^"]*)", (\d+), (\d+), (restart|reload), "([^"]*)"\)', read("include", "base", "conf.h"))
     assert len(found) > 10
     return found
 
 
 def test_the_man_pages_settings_are_the_programs():
     wanted = []
-    for name, kind, default, low, high, text in settings():
+    for name, kind, default, low, high, when, text in settings():
         span = f", {low} to {high}" if kind == "whole" else ""
+        span += "; reload" if when == "reload" else ""
         wanted.append((name, default + span, text[0].upper() + text[1:] + "."))
     section = read("docs", "prefd.1").split(".Ss Settings")[1].split(".Sh ENVIRONMENT")[0]
     assert re.findall(r"^\.It Cm (\w+) Pq (.*)\n(.*)$", section, re.MULTILINE) == wanted

@@ -204,6 +204,69 @@ static void files_that_cannot_be_read(void **state)
 	free(big);
 }
 
+/* --- again ---------------------------------------------------------------------------- */
+
+static int reload(struct conf *c, struct err *e)
+{
+	char *argv[] = {(char *)"prefd", (char *)"serve", (char *)"--config", path, (char *)"--batch-size=7", NULL};
+
+	memset(e, 0, sizeof *e);
+	return conf_reload(c, 5, argv, 2, e);
+}
+
+static void write_text(const char *text)
+{
+	write_file(text, strlen(text));
+}
+
+static void a_reload_takes_over_what_may_change(void **state)
+{
+	const char *before;
+	struct conf c;
+	struct err e;
+
+	(void)state;
+	write_text("rows = 5\nhttp_threads = 3\nlog_level = warn\ndata = /a\nengine_hosts = one\n");
+	assert_int_equal(load(&c, &e, "--config", path, "--batch-size=7", NULL), 0);
+	before = c.engine_hosts;
+	write_text("rows = 6\nhttp_threads = 4\nlog_level = debug\ndata = /b\nengine_hosts = one two\nbatch_size = 9\n");
+	assert_int_equal(reload(&c, &e), 0);
+	assert_int_equal(c.rows, 6);
+	assert_string_equal(c.log_level, "debug");
+	assert_string_equal(c.engine_hosts, "one two");
+	assert_string_equal(before, "one"); /* for who still holds it */
+	/* These need a restart. */
+	assert_int_equal(c.http_threads, 3);
+	assert_string_equal(c.data, "/a");
+	/* A flag stands above the file, as at the start. */
+	assert_int_equal(c.batch_size, 7);
+	/* A line that is gone is the default again. */
+	write_text("data = /a\n");
+	assert_int_equal(reload(&c, &e), 0);
+	assert_int_equal(c.rows, 1000000);
+	assert_string_equal(c.log_level, "info");
+	assert_string_equal(c.engine_hosts, "127.0.0.1 localhost [::1]");
+}
+
+static void a_broken_file_changes_nothing(void **state)
+{
+	char said[400];
+	struct conf c;
+	struct err e;
+
+	(void)state;
+	write_text("rows = 5\n");
+	assert_int_equal(load(&c, &e, "--config", path, NULL), 0);
+	write_text("rows = 6\nbody_bytes = 5\n"); /* the second line is wrong, the first is not taken either */
+	assert_int_equal(reload(&c, &e), -1);
+	snprintf(said, sizeof said, "%s:2: body_bytes is a whole number from 4096 to 1073741824, not '5'", path);
+	assert_string_equal(e.detail, said);
+	assert_int_equal(c.rows, 5);
+	remove(path);
+	assert_int_equal(reload(&c, &e), -1);
+	assert_int_equal(c.rows, 5);
+}
+
 /* conf_usage into the file instead of standard output. */
 static char *usage_text(void)
 {
@@ -232,7 +295,7 @@ static void the_usage_lists_every_setting(void **state)
 	int lines = 0, settings = 0;
 
 	(void)state;
-#define X(member, kind, def, min, max, help) \
+#define X(member, kind, def, min, max, when, help) \
 	settings++; \
 	assert_non_null(strstr(text, help)); \
 	assert_non_null(strstr(text, "(default " def));
@@ -257,6 +320,8 @@ int main(void)
 		cmocka_unit_test(bad_variables),
 		cmocka_unit_test(bad_files),
 		cmocka_unit_test(files_that_cannot_be_read),
+		cmocka_unit_test(a_reload_takes_over_what_may_change),
+		cmocka_unit_test(a_broken_file_changes_nothing),
 		cmocka_unit_test(the_usage_lists_every_setting),
 	};
 	int fd = mkstemp(path), rc;
