@@ -94,11 +94,12 @@ static int run(struct daemon *d)
 {
 	struct err e = {0};
 
-	if (httpd_start(&d->httpd, d->service, d->loop, &e) < 0)
-		return report(&e);
+	/* Before anybody gets an answer; they are heard when the loop turns. */
 	loop_on_signal(d->loop, SIGTERM, on_stop, d);
 	loop_on_signal(d->loop, SIGINT, on_stop, d);
 	loop_on_signal(d->loop, SIGHUP, on_hangup, d);
+	if (httpd_start(&d->httpd, d->service, d->loop, &e) < 0)
+		return report(&e);
 	fprintf(stderr, "prefd %s listening on %s\n", PREFD_VERSION, httpd_url(d->httpd));
 	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", d->conf.data);
 	tell_ready(d);
