@@ -68,6 +68,12 @@ install: all
 	install -D -m 755 $(BUILD)/prefd $(DESTDIR)$(PREFIX)/bin/prefd
 	install -D -m 644 docs/prefd.1 $(DESTDIR)$(PREFIX)/share/man/man1/prefd.1
 
+# $(BUILD)/prefd_VERSION_ARCH.deb (deploy/deb.sh).
+.PHONY: deb
+deb:
+	@tests/packages.sh deploy
+	@BUILD=$(BUILD) deploy/deb.sh
+
 # --- to test it (tests/run.py; one sum at the end) -------------------------------
 
 .PHONY: check
@@ -98,6 +104,21 @@ sanitize-thread:
 # --- to measure it: `make bench`, one table at the end -----------------------------
 
 include tests/bench/bench.mk
+
+# What lies in deploy/, each by the program that reads it: systemd-analyze, nginx,
+# HAProxy, promtool, lintian. No root needed.
+.PHONY: check-deploy
+check-deploy:
+	@tests/packages.sh deploy
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/run.py --build $(BUILD) deploy
+
+# The package installed, upgraded, removed and purged in a Debian of its own
+# (debootstrap, so as root).
+.PHONY: check-deb
+check-deb:
+	@tests/packages.sh deploy
+	@$(PYTHON) tests/run.py --build $(BUILD) deb
 
 # The sample data again from its generator; `make check` compares.
 .PHONY: sample

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what tests/packages lists and this machine lacks; quick when all is
 # there. Without a word: what the program and its tests need. `tests/packages.sh build`
-# leaves out what only the tests need; `bench` takes what measuring needs instead.
+# leaves out what only the tests need; `bench` and `deploy` take what measuring,
+# or checking deploy/, needs instead.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -5,7 +5,8 @@
 
 Suites: layers (the rooms' includes), units (cmocka programs DIR/tests/test_*),
 power (the power-loss test, DIR/tests/power), http (pytest against DIR/prefd). Without a suite:
-all of them. Output is shown where something failed. The standard library is
+all of these. By name only: deploy (what lies in deploy/, by the programs that read it) and deb
+(the life of the package in a Debian of its own, as root). Output is shown where something failed. The standard library is
 enough to run this file.
 """
 
@@ -102,14 +103,26 @@ def read_junit(name, path, status, output):
     return Result(name, max(0, tests - failed - skipped), failed, skipped, output)
 
 
-def http(build):
+def run_pytest(name, build, *paths):
     with tempfile.TemporaryDirectory() as work:
         report = os.path.join(work, "report.xml")
         status, output = execute(
             [PYTHON, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider", f"--junitxml={report}",
-             f"--basetemp={os.path.join(work, 'tmp')}", os.path.join(ROOT, "tests", "http")],
+             f"--basetemp={os.path.join(work, 'tmp')}", *[os.path.join(ROOT, "tests", p) for p in paths]],
             HTTP_SECONDS, {"PREFD_BIN": os.path.join(build, "prefd"), "PYTHONDONTWRITEBYTECODE": "1"})
-        yield read_junit("http", report, status, output)
+        yield read_junit(name, report, status, output)
+
+
+def http(build):
+    yield from run_pytest("http", build, "http")
+
+
+def deploy(build):
+    yield from run_pytest("deploy", build, "deploy")
+
+
+def deb(build):
+    yield from run_pytest("deb", build, "deploy/life.py")
 
 
 def power(build):
@@ -120,21 +133,22 @@ def power(build):
 
 
 SUITES = {"layers": layers, "units": units, "power": power, "http": http}
+BY_NAME = {"deploy": deploy, "deb": deb}
 
 
 def main():
     parser = argparse.ArgumentParser(description="Runs the tests; see the head of this file.")
     parser.add_argument("--build", default="build", help="the build folder (default: build)")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=" ".join(SUITES))
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=" ".join({**SUITES, **BY_NAME}))
     options = parser.parse_args()
-    unknown = [s for s in options.suites if s not in SUITES]
+    unknown = [s for s in options.suites if s not in SUITES and s not in BY_NAME]
     if unknown:
         parser.error(f"no such suite: {' '.join(unknown)}")
     build = os.path.abspath(os.path.join(ROOT, options.build))
     results = []
     for suite in options.suites or SUITES:
         before = time.monotonic()
-        for result in SUITES[suite](build):
+        for result in {**SUITES, **BY_NAME}[suite](build):
             results.append(result)
             if result.failed:
                 print(result.output.rstrip())

@@ -31,10 +31,10 @@ def text_of(*path):
         return f.read()
 
 
-def call(*command, **options):
+def call(*command, seconds=120, **options):
     """(exit status, everything it said)."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=120, **options)
+                          timeout=seconds, **options)
     return done.returncode, done.stdout
 
 
@@ -76,3 +76,10 @@ def tls(tmp_path_factory):
     sign(folder, "client", "/CN=trainer")
     (folder / "server.both.pem").write_text((folder / "server.pem").read_text() + (folder / "server.key").read_text())
     return folder
+
+
+def deb_of(folder):
+    """The package of this tree, built there."""
+    status, said = call("bash", deploy("deb.sh"), env={**os.environ, "BUILD": str(folder)}, seconds=400)
+    assert status == 0, said
+    return said.strip().splitlines()[-1]
