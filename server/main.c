@@ -149,7 +149,7 @@ static int serve(int argc, char **argv)
 	return status;
 }
 
-/* The settings as `serve` would take them, and where it would listen. */
+/* The settings as `serve` would take them; nothing else is looked at. */
 static int serve_check(int argc, char **argv)
 {
 	struct conf conf;

@@ -6,7 +6,7 @@
 
 struct httpd;
 
-/* Whether an ADDRESS:PORT could be served on, without trying. Pure. */
+/* Whether this is an ADDRESS:PORT; whether it may be served on shows at the start. Pure. */
 int httpd_check(const char *listen, struct err *e);
 /* Listens and answers from its own threads. Main thread. */
 int httpd_start(struct httpd **h, struct service *s, struct loop *loop, struct err *e);

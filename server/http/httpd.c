@@ -187,7 +187,7 @@ int httpd_check(const char *listen, struct err *e)
 {
 	struct address a;
 
-	return address_parse(listen, &a, e) != 0 ? -1 : check_loopback(&a, listen, e);
+	return address_parse(listen, &a, e);
 }
 
 static int open_address(struct httpd *h, struct err *e)
