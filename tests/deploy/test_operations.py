@@ -19,7 +19,7 @@ def test_what_it_names_is_there():
         assert os.path.exists(os.path.join(ROOT, "docs", link)), link
     for path in re.findall(r"\b(?:deploy|tests)/[\w./]+\w", text):
         assert os.path.exists(os.path.join(ROOT, path)), path
-    targets = set(re.findall(r"\bmake ([a-z-]+)", text))
+    targets = set(re.findall(r"(?:^ {4}|`|&& )make ([a-z-]+)", text, re.MULTILINE))
     assert {"deb", "install", "check-deploy", "check-deb"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", page("Makefile"), re.MULTILINE), target
