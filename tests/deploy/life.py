@@ -69,7 +69,7 @@ class Inside(daemon_kit.Daemon):
             self.process = subprocess.Popen(
                 ["chroot", "--userspec=prefd:prefd", str(self.root), "/usr/bin/prefd", "serve", "--config",
                  "/etc/prefd/prefd.conf", "--listen", "127.0.0.1:0"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin"})
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
         found = None
         while not found:
             assert self.process.poll() is None, self.log()
