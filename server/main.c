@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/notify.h"
@@ -206,8 +205,6 @@ int main(int argc, char **argv)
 	bool help = argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
 	bool check = argc > 2 && strcmp(argv[2], "--check") == 0;
 
-	if (hash_start() < 0)
-		return 1;
 	if (strcmp(command, "serve") == 0)
 		return help    ? serve_help()
 		       : check ? serve_check(argc - 2, argv + 2)

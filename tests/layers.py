@@ -47,8 +47,7 @@ VENDORS = {  # header (or folder of headers): the one room that may include it
     "curl/": "base",
     "zlib.h": "base",
     "zstd.h": "base",
-    "sodium.h": "base",
-    "sodium/": "base",
+    "nettle/": "base",
     "xxhash.h": "base",
 }
 

@@ -1,4 +1,4 @@
-/* hash.h - the hashes prefd uses (libsodium, xxHash).
+/* hash.h - the hashes prefd uses (Nettle, xxHash).
  *
  * SHA-256 names content and makes keyed choices, frozen by golden values;
  * SHA-512 keys the order of an epoch; XXH3-64 guards blocks of a snapshot
@@ -6,18 +6,15 @@
 #ifndef PREFD_BASE_HASH_H
 #define PREFD_BASE_HASH_H
 
-#include <sodium/crypto_hash_sha256.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/str.h"
 
 enum { SHA256_BYTES = 32, SHA512_BYTES = 64 };
 
-/* Once, before any other thread starts: libsodium picks its fastest code. */
-int hash_start(void);
-
+/* Nettle's own state, which hash.c alone looks into. */
 struct sha256 {
-	crypto_hash_sha256_state s;
+	uint64_t state[14];
 };
 
 void sha256_init(struct sha256 *h);

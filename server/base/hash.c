@@ -1,23 +1,26 @@
+/* Nettle uses the processor's own SHA instructions where there are any. */
 #include "base/hash.h"
 
-#include <sodium/core.h>
-#include <sodium/crypto_hash_sha512.h>
+#include <nettle/sha2.h>
+#undef sha256_init /* Nettle's short name for nettle_sha256_init is ours */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-int hash_start(void)
+_Static_assert(sizeof(struct sha256_ctx) <= sizeof(struct sha256), "Nettle's state must fit");
+
+static struct sha256_ctx *context(struct sha256 *h)
 {
-	return sodium_init() < 0 ? -1 : 0;
+	return (struct sha256_ctx *)h->state;
 }
 
 void sha256_init(struct sha256 *h)
 {
-	crypto_hash_sha256_init(&h->s);
+	nettle_sha256_init(context(h));
 }
 
 void sha256_add(struct sha256 *h, const void *p, size_t n)
 {
-	crypto_hash_sha256_update(&h->s, p, n);
+	nettle_sha256_update(context(h), n, p);
 }
 
 static void put_u64(uint8_t out[8], uint64_t v)
@@ -37,17 +40,25 @@ void sha256_field(struct sha256 *h, struct str s)
 
 void sha256_end(struct sha256 *h, uint8_t out[SHA256_BYTES])
 {
-	crypto_hash_sha256_final(&h->s, out);
+	nettle_sha256_digest(context(h), SHA256_BYTES, out);
 }
 
 void sha256_of(const void *p, size_t n, uint8_t out[SHA256_BYTES])
 {
-	crypto_hash_sha256(out, p, n);
+	struct sha256 h;
+
+	sha256_init(&h);
+	sha256_add(&h, p, n);
+	sha256_end(&h, out);
 }
 
 void sha512_of(const void *p, size_t n, uint8_t out[SHA512_BYTES])
 {
-	crypto_hash_sha512(out, p, n);
+	struct sha512_ctx h;
+
+	nettle_sha512_init(&h);
+	nettle_sha512_update(&h, n, p);
+	nettle_sha512_digest(&h, SHA512_BYTES, out);
 }
 
 void hash_keyed(uint8_t out[SHA256_BYTES], const char *tag, const struct str *parts, size_t n)

@@ -63,11 +63,19 @@ bool utf8_valid(struct str s)
 
 uint32_t utf8_length(struct str s)
 {
-	uint32_t n = 0;
+	size_t i = 0;
+	uint64_t tails = 0;
 
-	for (size_t i = 0; i < s.n; i++)
-		n += !is_tail(s.p[i]);
-	return n;
+	while (s.n - i >= 8) {
+		uint64_t lanes = 0; /* a count in each byte, so at most 255 words at a time */
+
+		for (int words = 0; words < 255 && s.n - i >= 8; words++, i += 8)
+			lanes += swar_tails(swar_load(s.p + i)) >> 7;
+		tails += swar_sum(lanes);
+	}
+	for (; i < s.n; i++)
+		tails += is_tail(s.p[i]);
+	return (uint32_t)(s.n - tails);
 }
 
 /* --- escapes ------------------------------------------------------------ */

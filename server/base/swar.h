@@ -2,7 +2,7 @@
  *
  * Each test gives a word with the top bit of a byte set where it holds. Bits
  * above the lowest one may be false (a borrow runs upward), the lowest never
- * is: so ask only for the first. Little-endian, as everything here. */
+ * is: so ask only for the first, unless the test says that it is exact. Little-endian, as everything here. */
 #ifndef PREFD_BASE_SWAR_H
 #define PREFD_BASE_SWAR_H
 
@@ -36,6 +36,21 @@ static inline uint64_t swar_equal(uint64_t x, char c)
 static inline uint64_t swar_not_ascii(uint64_t x)
 {
 	return x & SWAR_ALL(0x80);
+}
+
+/* Bytes 10xxxxxx, the tails of UTF-8: exact in every byte. */
+static inline uint64_t swar_tails(uint64_t x)
+{
+	return x & ~(x << 1) & SWAR_ALL(0x80);
+}
+
+/* The sum of the eight bytes. */
+static inline uint64_t swar_sum(uint64_t x)
+{
+	const uint64_t even = UINT64_C(0x00FF00FF00FF00FF);
+
+	x = (x & even) + (x >> 8 & even);
+	return x * UINT64_C(0x0001000100010001) >> 48;
 }
 
 /* The place of the first byte found; found must not be 0. */

@@ -18,7 +18,7 @@ import pytest
 from conftest import call, daemon_kit, deb_of
 
 # What the package depends on; a base system has the rest.
-LIBRARIES = "libcjson1,libcurl4,libmicrohttpd12,libsodium23,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd-standalone-sysusers"
+LIBRARIES = "libcjson1,libcurl4,libmicrohttpd12,libnettle8,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd-standalone-sysusers"
 
 
 @pytest.fixture(scope="module")

@@ -595,12 +595,28 @@ static void test_canonical(void **state)
 	arena_release(&a);
 }
 
+/* 3,000 times two bytes make a code point each; of one cut at a place, both
+ * halves count only heads. The counting takes 8 bytes and 2,040 at a time. */
+static void test_long_lengths(void)
+{
+	enum { POINTS = 3000 };
+	char text[2 * POINTS];
+
+	for (int i = 0; i < POINTS; i++)
+		memcpy(text + 2 * i, "\xC3\xA9", 2);
+	for (size_t n = 0; n <= 2 * POINTS; n++) {
+		assert_int_equal(utf8_length((struct str){text, n}), (n + 1) / 2);
+		assert_int_equal(utf8_length((struct str){text + 2 * POINTS - n, n}), n / 2);
+	}
+}
+
 static void test_utf8(void **state)
 {
 	(void)state;
 	assert_int_equal(utf8_length(STR("")), 0);
 	assert_int_equal(utf8_length(STR_NONE), 0);
 	assert_int_equal(utf8_length(STR("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80")), 4);
+	test_long_lengths();
 	assert_true(utf8_valid(STR("")));
 	assert_true(utf8_valid(STR_NONE));
 	assert_true(utf8_valid(STR("0123456789\xF0\x9F\x98\x80 and more ascii \0\n")));

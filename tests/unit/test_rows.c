@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "base/hash.h"
 #include "../../server/service/rows.h"
 
 static struct arena arena;
@@ -382,7 +381,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_trl_never_cuts_a_code_point, setup, teardown),
 	};
 
-	if (hash_start() < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

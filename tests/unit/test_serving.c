@@ -257,7 +257,5 @@ int main(void)
 		TEST(viewer_shapes),
 	};
 
-	if (hash_start() < 0)
-		return 1;
 	return cmocka_run_group_tests_name("serving", tests, NULL, NULL);
 }

@@ -534,7 +534,5 @@ int main(void)
 		TEST(readers_beside_makers),
 	};
 
-	if (hash_start() < 0)
-		return 1;
 	return cmocka_run_group_tests_name("snapshots", tests, NULL, NULL);
 }

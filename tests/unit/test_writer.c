@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -248,7 +247,5 @@ int main(void)
 		cmocka_unit_test(test_unknown_dataset),
 	};
 
-	if (hash_start() < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, open_all, close_all);
 }
