@@ -15,6 +15,8 @@
 	X(BAD_REQUEST, 400, "bad-request", "The request was not understood") \
 	X(BROKEN_JSON, 400, "broken-json", "The text is not JSON as prefd takes it") \
 	X(BROKEN_BODY, 400, "broken-body", "The body could not be unpacked") \
+	X(UNAUTHORIZED, 401, "unauthorized", "A token is wanted") \
+	X(FORBIDDEN, 403, "forbidden", "This is not allowed") \
 	X(NO_ROUTE, 404, "not-found", "There is nothing at this path") \
 	X(UNKNOWN_DATASET, 404, "unknown-dataset", "No such dataset") \
 	X(UNKNOWN_PROMPT, 404, "unknown-prompt", "No such prompt") \
@@ -23,6 +25,7 @@
 	X(UNKNOWN_LEASE, 404, "unknown-lease", "No such lease") \
 	X(UNKNOWN_RESCORING, 404, "unknown-rescoring", "No such rescoring") \
 	X(UNKNOWN_ENGINE, 404, "unknown-engine", "No such engine") \
+	X(UNKNOWN_TOKEN, 404, "unknown-token", "No such token") \
 	X(METHOD, 405, "method-not-allowed", "The path does not take this method") \
 	X(CONFLICT, 409, "conflict", "The same id stands for something else") \
 	X(RANGE_FIXED, 409, "range-fixed", "The range of a scored attribute cannot change") \

@@ -6,6 +6,7 @@
 #ifndef PREFD_BASE_HASH_H
 #define PREFD_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/str.h"
@@ -32,6 +33,9 @@ void hash_keyed(uint8_t out[SHA256_BYTES], const char *tag, const struct str *pa
 uint64_t hash_draw(const uint8_t h[SHA256_BYTES], uint64_t n);
 
 uint64_t xxh3(const void *p, size_t n);
+
+/* Takes the same time wherever they differ: for hashes of secrets. */
+bool hash_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES]);
 
 /* Lower-case hex; out holds 2n+1 bytes. */
 void hex_of(const uint8_t *p, size_t n, char *out);

@@ -1,6 +1,7 @@
 /* Nettle uses the processor's own SHA instructions where there are any. */
 #include "base/hash.h"
 
+#include <nettle/memops.h>
 #include <nettle/sha2.h>
 #undef sha256_init /* Nettle's short name for nettle_sha256_init is ours */
 #define XXH_INLINE_ALL
@@ -97,4 +98,9 @@ void hex_of(const uint8_t *p, size_t n, char *out)
 		out[2 * i + 1] = digits[p[i] & 15];
 	}
 	out[2 * n] = '\0';
+}
+
+bool hash_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES])
+{
+	return memeql_sec(a, b, SHA256_BYTES) != 0;
 }

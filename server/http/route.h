@@ -5,11 +5,12 @@
 #include "base/err.h"
 #include "reply.h"
 #include "service/ingest.h"
+#include "service/tokens.h"
 #include "target.h"
 
 enum { PARAMS_MAX = 2 };
 
-enum scope { SCOPE_OPEN, SCOPE_READ, SCOPE_INGEST, SCOPE_TRAIN, SCOPE_ADMIN };
+
 
 /* NONE: a body is refused. DOCUMENT: the handler gets it whole. ROWS: streamed
  * into an ingest, as the body arrives. */
