@@ -20,7 +20,7 @@ enum {
  * of one that is there; P_CONFLICT when only the name is. */
 void rounds_create(struct service *s, struct str dataset, struct str body,
                    const struct origin_key *origin, struct pending *p);
-int rounds_list(struct service *s, struct str dataset, struct str after, uint32_t limit,
+int rounds_list(struct service *s, const struct access *who, struct str dataset, struct str after, uint32_t limit,
                 struct answer *out, struct err *e);
 int rounds_get(struct service *s, struct str round, struct answer *out, struct err *e);
 void rounds_close(struct service *s, struct str round, const struct origin_key *origin, struct pending *p);

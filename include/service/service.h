@@ -5,12 +5,15 @@
 #define PREFD_SERVICE_SERVICE_H
 
 #include <stdbool.h>
+#include "base/arena.h"
 #include "base/conf.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "service/answer.h"
 
 struct service;
+struct access;
+struct tokens;
 
 /* Opens the store, starts the writer, sweeps leftovers, takes up unfinished
  * builds. conf and loop outlive the service. */
@@ -21,6 +24,11 @@ void service_drain(struct service *s);
 /* After the last request: finishes the queue, stops jobs between two steps. */
 void service_close(struct service *s);
 const struct conf *service_conf(const struct service *s);
+struct tokens *service_tokens(struct service *s);
+/* The dataset of a snapshot or a round. P_UNKNOWN_SNAPSHOT, P_UNKNOWN_ROUND,
+ * with the words that every call has for them. */
+int service_snapshot_owner(struct service *s, struct str id, struct arena *a, struct str *dataset, struct err *e);
+int service_round_owner(struct service *s, struct str id, struct arena *a, struct str *dataset, struct err *e);
 /* 0 when writes are possible; else the problem (the store failed, disk full). */
 int service_ready(struct service *s, struct err *e);
 /* Any thread: puts an empty write through the writer's queue, unless one is on
@@ -43,7 +51,9 @@ void prompts_delete(struct service *s, struct str dataset, struct str prompt, st
 
 /* --- browsing (service/browse.c); any thread, answered at once --------------- */
 
-int browse_datasets(struct service *s, struct str after, uint32_t limit, struct answer *out, struct err *e);
+/* Lists show what `who` may see. */
+int browse_datasets(struct service *s, const struct access *who, struct str after, uint32_t limit,
+                    struct answer *out, struct err *e);
 int browse_dataset(struct service *s, struct str name, struct answer *out, struct err *e);
 int browse_prompts(struct service *s, struct str dataset, struct str after, struct str split,
                    uint32_t limit, struct answer *out, struct err *e);

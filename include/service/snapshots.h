@@ -19,7 +19,7 @@ void snapshots_create(struct service *s, struct str dataset, struct str body, in
                       const struct origin_key *origin, struct pending *p);
 /* GET /v1/snapshots/{id}; wait_s: until it is no longer building. */
 void snapshots_get(struct service *s, struct str id, int wait_s, struct pending *p);
-int snapshots_list(struct service *s, struct str dataset, struct str after, uint32_t limit,
+int snapshots_list(struct service *s, const struct access *who, struct str dataset, struct str after, uint32_t limit,
                    struct answer *out, struct err *e);
 void snapshots_delete(struct service *s, struct str id, struct pending *p);
 /* Finishes p with status 0 (ask again) when the snapshot is no longer building

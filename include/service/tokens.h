@@ -71,7 +71,7 @@ struct access {
  * every unknown token. */
 int tokens_enter(struct tokens *t, struct str text, struct access *a, struct err *e);
 void access_end(struct access *a);
-/* Pure. */
+/* Pure; a NULL is the daemon itself, which may everything. */
 bool access_scope(const struct access *a, enum scope wanted);
 bool access_dataset(const struct access *a, struct str dataset);
 /* False only for a token that is limited to some datasets. */

@@ -89,6 +89,8 @@ void gate_header(struct gate *g, struct str name, struct str value)
 		take_coding(g, value);
 	else if (same_word(name, "Host"))
 		take_host(g, str_trim(value));
+	else if (same_word(name, "Authorization") && ++g->authorizations > 1)
+		refuse(g, "more than one Authorization");
 }
 
 int gate_end(struct gate *g, struct str version, struct err *e)

@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 struct gate {
-	int lengths, codings, hosts; /* header lines seen */
+	int lengths, codings, hosts, authorizations; /* header lines seen */
 	uint64_t length;             /* of Content-Length */
 	struct err err;              /* the first thing that was wrong */
 };

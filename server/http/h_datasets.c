@@ -10,7 +10,7 @@ const struct reply *h_datasets_list(struct request *r)
 	answer_init(&a);
 	if (query_after(r, &after, &e) != 0 || query_limit(r, &limit, &e) != 0)
 		return reply_problem(r, &e);
-	return reply_outcome(r, browse_datasets(r->h->service, after, limit, &a, &e), &a, &e);
+	return reply_outcome(r, browse_datasets(r->h->service, &r->access, after, limit, &a, &e), &a, &e);
 }
 
 const struct reply *h_dataset_get(struct request *r)

@@ -47,7 +47,7 @@ const struct reply *h_rounds_list(struct request *r)
 	if (query_text(r, "dataset", &dataset, &e) != 0 || query_after(r, &after, &e) != 0 ||
 	    query_limit(r, &limit, &e) != 0)
 		return reply_problem(r, &e);
-	return reply_outcome(r, rounds_list(r->h->service, dataset, after, limit, &a, &e), &a, &e);
+	return reply_outcome(r, rounds_list(r->h->service, &r->access, dataset, after, limit, &a, &e), &a, &e);
 }
 
 /* --- rescored --------------------------------------------------------------------------- */

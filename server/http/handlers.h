@@ -49,4 +49,7 @@ handler h_implicit_rewards;
 /* h_engines.c */
 handler h_engine_put, h_engine_get, h_engines_list, h_engine_delete, h_round_score;
 
+/* h_tokens.c */
+handler h_tokens_list, h_token_create, h_token_revoke;
+
 #endif

@@ -98,6 +98,8 @@ static void add_headers(struct request *r, struct MHD_Response *m, const struct 
 		add(m, a->header[i].name, a->header[i].value);
 	if (r->allow[0] && a->status == 405)
 		add(m, "Allow", r->allow);
+	if (a->status == 401)
+		add(m, "WWW-Authenticate", "Bearer realm=\"prefd\"");
 	if (a->retry_after_s > 0) {
 		snprintf(seconds, sizeof seconds, "%d", a->retry_after_s);
 		add(m, "Retry-After", seconds);

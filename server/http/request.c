@@ -1,4 +1,4 @@
-#include "request.h"
+#include "auth.h"
 
 #include <stdio.h>
 
@@ -43,6 +43,7 @@ void request_free(struct request *r)
 	struct httpd *h = r->h;
 
 	body_release(&r->body);
+	access_end(&r->access);
 	if (r->pending)
 		pending_unref(r->pending);
 	arena_release(&r->arena);
@@ -106,11 +107,8 @@ static void take_id(struct request *r)
 	r->id[id.n] = '\0';
 }
 
-static int take_route(struct request *r, struct err *e)
+static int check_target(struct request *r, struct err *e)
 {
-	r->route = route_find(r->method, &r->target, r->param, r->allow, e);
-	if (r->route == NULL)
-		return -1;
 	for (int i = 0; i < PARAMS_MAX; i++)
 		if (r->param[i].p && !path_id_valid(r->param[i]))
 			return err_set(e, P_INVALID, "an id in the path does not match [A-Za-z0-9][A-Za-z0-9._:-]{0,127}");
@@ -128,9 +126,11 @@ void request_head(struct request *r, struct str method, struct str version)
 		metric_add(M_HTTP_REFUSED, 1);
 		r->close = true;
 		request_refuse(r, &e);
-	} else if (take_route(r, &e) != 0 || body_begin(r, &e) != 0) {
-		request_refuse(r, &e);
+		return;
 	}
+	r->route = route_find(r->method, &r->target, r->param, r->allow, &e);
+	if (r->route == NULL || auth_enter(r, &e) != 0 || check_target(r, &e) != 0 || body_begin(r, &e) != 0)
+		request_refuse(r, &e);
 }
 
 const struct reply *request_finish(struct request *r)

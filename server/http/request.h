@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "inside.h"
 #include "route.h"
+#include "service/tokens.h"
 #include "waiting.h"
 
 enum { REQUEST_ID_BYTES = 128, WAIT_MAX_SECONDS = 60, LIST_MAX_LENGTH = 1000, ROWS_MAX_LENGTH = 100 };
@@ -33,6 +34,7 @@ struct request {
 	struct target target; /* path.p NULL: it could not be read */
 	const struct route *route; /* NULL: refused before one was found */
 	struct str param[PARAMS_MAX];
+	struct access access;      /* whose it is (auth.h) */
 	char id[REQUEST_ID_BYTES + 1]; /* X-Request-Id */
 	char allow[64];                /* of a 405 */
 	struct err refused;            /* P_NONE while all is well; the first trouble stays */

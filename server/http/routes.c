@@ -9,6 +9,7 @@
 #define S "/v1/snapshots/{snapshot}"
 #define R "/v1/rounds/{round}"
 #define E "/v1/engines/{engine}"
+#define T "/v1/tokens"
 #define ROWS "on_error on_conflict"
 #define VIEW "augment placement format"
 #define BATCH "seed epoch offset batch_size rank world_size tail shuffle wait " VIEW
@@ -66,16 +67,18 @@ static const struct route routes[] = {
 	{"GET", E, SCOPE_READ, BODY_NONE, "", h_engine_get, NULL},
 	{"PUT", E, SCOPE_ADMIN, BODY_DOCUMENT, "", h_engine_put, NULL},
 	{"DELETE", E, SCOPE_ADMIN, BODY_NONE, "", h_engine_delete, NULL},
+
+	{"GET", T, SCOPE_ADMIN, BODY_NONE, "", h_tokens_list, NULL},
+	{"POST", T, SCOPE_ADMIN, BODY_DOCUMENT, "", h_token_create, NULL},
+	{"DELETE", T "/{token}", SCOPE_ADMIN, BODY_NONE, "", h_token_revoke, NULL},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };
 
 void routes_print(void)
 {
-	static const char *const scopes[] = {"open", "read", "ingest", "train", "admin"};
-
 	for (int i = 0; i < ROUTES; i++)
-		printf("%s %s %s\n", routes[i].method, routes[i].pattern, scopes[routes[i].scope]);
+		printf("%s %s %s\n", routes[i].method, routes[i].pattern, scope_words[routes[i].scope]);
 }
 
 /* Walks pattern and segments side by side; ids go into params. An empty

@@ -7,6 +7,7 @@
 #include "fields.h"
 #include "pick.h"
 #include "print.h"
+#include "service/tokens.h"
 #include "store/round.h"
 
 /* A page ends at its limit of rows or, however long those are, soon after this
@@ -34,21 +35,26 @@ int browse_end(struct browsing *w, int rc)
 
 /* --- datasets -------------------------------------------------------------------------- */
 
-int browse_datasets(struct service *s, struct str after, uint32_t limit, struct answer *out, struct err *e)
+int browse_datasets(struct service *s, const struct access *who, struct str after, uint32_t limit,
+                    struct answer *out, struct err *e)
 {
+	struct page page = {who, after, limit, STR_NONE};
 	struct browsing w;
 	struct dataset *d;
-	uint32_t n;
+	uint32_t n = 0, asked;
 
-	if (browse_begin(&w, s, STR_NONE, out, e) < 0 ||
-	    store_dataset_list(w.db, &w.arena, after, limit, &d, &n, e) < 0)
+	if (browse_begin(&w, s, STR_NONE, out, e) < 0)
 		return browse_end(&w, -1);
 	buf_lit(w.b, "{\"datasets\":[");
-	for (uint32_t i = 0; i < n; i++) {
-		json_put_comma(w.b);
-		print_dataset(w.b, &d[i]);
-	}
-	print_page_end(w.b, n == limit, n ? d[n - 1].name : STR_NONE);
+	do {
+		asked = page.left;
+		if (store_dataset_list(w.db, &w.arena, page.after, asked, &d, &n, e) < 0)
+			return browse_end(&w, -1);
+		for (uint32_t i = 0; i < n; i++)
+			if (page_shows(&page, w.b, d[i].name, d[i].name))
+				print_dataset(w.b, &d[i]);
+	} while (n == asked && page.left > 0);
+	print_page_end(w.b, page.left == 0, page.shown);
 	return browse_end(&w, 0);
 }
 

@@ -19,6 +19,7 @@ struct service {
 	struct known *known;
 	struct spool_budget spools;
 	struct snapshots *snapshots;
+	struct tokens *tokens;
 	char snap_dir[4096]; /* <data>/snapshots */
 	unsigned ticks;      /* of one second, since the start */
 	_Atomic int rescores; /* under way (rescore.c) */

@@ -78,3 +78,14 @@ void print_dataset(struct buf *b, const struct dataset *d)
 	print_time_member(b, "created_at", d->created_at);
 	buf_byte(b, '}');
 }
+
+bool page_shows(struct page *p, struct buf *b, struct str dataset, struct str cursor)
+{
+	p->after = cursor;
+	if (!access_dataset(p->who, dataset))
+		return false;
+	p->shown = cursor;
+	p->left--;
+	json_put_comma(b);
+	return true;
+}

@@ -126,6 +126,12 @@ static struct str print_posted(struct publishing *x)
 
 /* --- closed: on the writer's thread ------------------------------------------------------ */
 
+/* The same words wherever it is: ids of other datasets are not told. */
+static int no_replay(struct err *e, const struct dataset *d, struct str id)
+{
+	return err_at(e, P_UNKNOWN_ID, "/replay/snapshot", "%.*s has no snapshot %.*s", STR_ARG(d->name), STR_ARG(id));
+}
+
 static int find_replay(struct publishing *x, struct store *db, const struct dataset *d, struct snapshot_row *row,
                        struct err *e)
 {
@@ -135,9 +141,9 @@ static int find_replay(struct publishing *x, struct store *db, const struct data
 	if (store_snapshot_get(db, &x->making.arena, id, row, e) < 0)
 		return e->problem != P_UNKNOWN_SNAPSHOT
 		               ? -1
-		               : err_at(e, P_UNKNOWN_ID, at, "there is no snapshot %.*s", STR_ARG(id));
+		               : no_replay(e, d, id);
 	if (row->dataset_key != d->key)
-		return err_at(e, P_INVALID, at, "snapshot %.*s is of another dataset", STR_ARG(id));
+		return no_replay(e, d, id);
 	switch (row->state) {
 	case SNAPSHOT_READY:
 		return 0;

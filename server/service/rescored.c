@@ -88,32 +88,29 @@ int rescored_get(struct store *db, struct arena *a, struct str round, int64_t nu
 	return 0;
 }
 
-/* Ids in a document are values, not the path: 422. */
-static int unknown(struct err *e, const char *pointer)
+/* 0: it is this dataset's. A round that is another's is as unknown as one that
+ * is nobody's. Ids in a document are values, not the path: 422. */
+static int want_round(struct store *db, struct arena *a, const struct dataset *d, struct str id, const char *pointer,
+                      struct err *e)
 {
-	if (e->problem == P_UNKNOWN_ROUND || e->problem == P_UNKNOWN_RESCORING)
-		e->problem = P_UNKNOWN_ID;
-	snprintf(e->pointer, sizeof e->pointer, "%s", pointer);
-	return -1;
-}
+	struct round_row row;
+	int rc = store_round_get(db, a, id, &row, e);
 
-static int other_dataset(struct err *e, struct str round, const char *pointer)
-{
-	return err_at(e, P_UNKNOWN_ID, pointer, "this dataset has no round %.*s", STR_ARG(round));
+	if (rc < 0 && e->problem != P_UNKNOWN_ROUND)
+		return -1;
+	if (rc < 0 || row.dataset_key != d->key)
+		return err_at(e, P_UNKNOWN_ID, pointer, "%.*s has no round %.*s", STR_ARG(d->name), STR_ARG(id));
+	return 0;
 }
 
 static int check_rounds(const struct recipe *r, struct store *db, struct arena *a, const struct dataset *d, struct err *e)
 {
-	struct round_row row;
-
 	for (size_t i = 0; i < r->rounds.n; i++) {
 		char pointer[64];
 
 		snprintf(pointer, sizeof pointer, "/recipe/filters/rounds/%zu", i);
-		if (store_round_get(db, a, r->rounds.at[i], &row, e) < 0)
-			return unknown(e, pointer);
-		if (row.dataset_key != d->key)
-			return other_dataset(e, r->rounds.at[i], pointer);
+		if (want_round(db, a, d, r->rounds.at[i], pointer, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -127,10 +124,13 @@ int rescored_resolve(struct recipe *r, struct store *db, struct arena *a, const 
 		return -1;
 	if (r->made_from.round.p == NULL)
 		return 0;
+	if (want_round(db, a, d, r->made_from.round, "/recipe/reward/round", e) < 0)
+		return -1;
 	if (rescored_get(db, a, r->made_from.round, r->made_from.rescoring, &x, e) < 0)
-		return unknown(e, e->problem == P_UNKNOWN_ROUND ? "/recipe/reward/round" : "/recipe/reward/rescoring");
-	if (x.round.dataset_key != d->key)
-		return other_dataset(e, r->made_from.round, "/recipe/reward/round");
+		return e->problem == P_UNKNOWN_RESCORING
+		               ? err_at(e, P_UNKNOWN_ID, "/recipe/reward/rescoring", "the round has no rescoring %lld",
+		                        (long long)r->made_from.rescoring)
+		               : -1;
 	r->made_from.rescoring = x.row.number;
 	r->has_terms = true;
 	r->terms = x.terms;

@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "inside.h"
 #include "score.h"
+#include "service/tokens.h"
 
 enum { TICK_MS = 1000, HOUSEKEEPING_TICKS = 10 };
 #define DISK_LOW_BYTES (16LL << 20) /* below this /readyz says so */
@@ -46,7 +47,7 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 	s->readers = readers_new(conf->data);
 	s->known = known_new();
 	s->scores = scores_new(s);
-	if (snapshots_start(s, e) < 0) {
+	if (tokens_open(&s->tokens, conf->data, e) < 0 || snapshots_start(s, e) < 0) {
 		service_close(s);
 		return -1;
 	}
@@ -71,6 +72,7 @@ void service_close(struct service *s)
 	scores_free(s->scores);
 	readers_free(s->readers);
 	known_free(s->known);
+	tokens_close(s->tokens);
 	heap_free(s);
 }
 

@@ -82,31 +82,35 @@ void snapshots_wait(struct service *s, struct str id, int wait_s, struct pending
 	jobs_wait(s->snapshots, p, false, id, WAIT_AGAIN, wait_s);
 }
 
-static int list_page(struct service *s, struct store *db, struct str dataset, struct str after, uint32_t limit,
+static int list_page(struct service *s, struct store *db, struct str dataset, struct page *page,
                      struct answer *out, struct err *e)
 {
 	struct snapshot_row *row = NULL;
 	struct dataset d = {.key = 0};
 	struct arena a = {0};
-	uint32_t n = 0;
+	uint32_t n = 0, asked;
 	int rc = dataset.p ? store_dataset_get(db, &a, dataset, &d, e) : 0;
 
-	if (rc == 0)
-		rc = store_snapshot_list(db, &a, d.key, after, limit, &row, &n, e);
 	buf_lit(&out->body, "{\"snapshots\":[");
-	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		json_put_comma(&out->body);
-		rc = report_snapshot(&out->body, &row[i], jobs_progress(s->snapshots, row[i].id), e);
-	}
-	print_page_end(&out->body, n == limit, n > 0 ? row[n - 1].id : STR_NONE);
+	do {
+		asked = page->left;
+		if (rc == 0)
+			rc = store_snapshot_list(db, &a, d.key, page->after, asked, &row, &n, e);
+		for (uint32_t i = 0; rc == 0 && i < n; i++)
+			if (page_shows(page, &out->body, row[i].dataset, row[i].id))
+				rc = report_snapshot(&out->body, &row[i], jobs_progress(s->snapshots, row[i].id), e);
+	} while (rc == 0 && n == asked && page->left > 0);
+	if (rc == 0)
+		print_page_end(&out->body, page->left == 0, page->shown);
 	out->status = 200;
 	arena_release(&a);
 	return rc;
 }
 
-int snapshots_list(struct service *s, struct str dataset, struct str after, uint32_t limit,
+int snapshots_list(struct service *s, const struct access *who, struct str dataset, struct str after, uint32_t limit,
                    struct answer *out, struct err *e)
 {
+	struct page page = {who, after, limit, STR_NONE};
 	struct store *db;
 	int rc;
 
@@ -114,7 +118,7 @@ int snapshots_list(struct service *s, struct str dataset, struct str after, uint
 		return err_at(e, P_INVALID, "?limit", "must be from 1 to %d", PAGE_LIMIT_MAX);
 	if (reader_get(s, &db, e) < 0)
 		return -1;
-	rc = list_page(s, db, dataset, after, limit, out, e);
+	rc = list_page(s, db, dataset, &page, out, e);
 	reader_put(s, db);
 	return rc;
 }

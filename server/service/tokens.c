@@ -181,12 +181,12 @@ void access_end(struct access *a)
 
 bool access_scope(const struct access *a, enum scope wanted)
 {
-	return wanted == SCOPE_OPEN || a->token == NULL || (a->token->scopes & (1u << wanted | 1u << SCOPE_ADMIN)) != 0;
+	return wanted == SCOPE_OPEN || a == NULL || a->token == NULL || (a->token->scopes & (1u << wanted | 1u << SCOPE_ADMIN)) != 0;
 }
 
 bool access_everywhere(const struct access *a)
 {
-	return a->token == NULL || !a->token->datasets.limited;
+	return a == NULL || a->token == NULL || !a->token->datasets.limited;
 }
 
 bool access_dataset(const struct access *a, struct str dataset)

@@ -712,8 +712,8 @@ def raw(daemon, data):
     return [int(code) for code in re.findall(rb"^HTTP/1\.1 (\d+) [A-Z]", seen, re.MULTILINE)]
 
 
-HOST = b"Host: x\r\n"
-SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HOST = b"Host: localhost\r\n"
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 RAW = {
     "two lengths": b"POST /v1/datasets/{d}/records HTTP/1.1\r\n" + HOST
                    + b"Content-Type: application/x-ndjson\r\nContent-Length: 0\r\nContent-Length: 35\r\n\r\n" + SMUGGLED,
@@ -744,7 +744,7 @@ def test_broken_http(daemon, place, kind):
 
 def test_a_body_cut_by_the_client(daemon, place):
     body = lines([{"id": f"cut{i}", "prompt": "q"} for i in range(100)])
-    head = f"POST /v1/datasets/{place}/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n" \
+    head = f"POST /v1/datasets/{place}/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n" \
            f"Content-Length: {len(body)}\r\n\r\n"
     for keep in (0, 10, len(body) - 1):
         with socket.create_connection((daemon.host, daemon.port), timeout=20) as s:

@@ -135,18 +135,18 @@ static void listed_by_pages(void **state)
 	make("s2", "{}");
 	make("s3", "{}");
 	answer_init(&a);
-	assert_int_equal(snapshots_list(service, STR("d"), STR_NONE, 2, &a, &e), 0);
+	assert_int_equal(snapshots_list(service, NULL, STR("d"), STR_NONE, 2, &a, &e), 0);
 	assert_true(has(&a, "\"id\":\"s1\"") && has(&a, "\"id\":\"s2\"") && has(&a, "\"next\":\"s2\""));
 	assert_false(has(&a, "\"id\":\"s3\""));
 	answer_release(&a);
 	answer_init(&a);
-	assert_int_equal(snapshots_list(service, STR_NONE, STR("s2"), 2, &a, &e), 0);
+	assert_int_equal(snapshots_list(service, NULL, STR_NONE, STR("s2"), 2, &a, &e), 0);
 	assert_true(has(&a, "\"id\":\"s3\"") && has(&a, "\"next\":null"));
 	answer_release(&a);
 	answer_init(&a);
-	assert_int_equal(snapshots_list(service, STR("e"), STR_NONE, 2, &a, &e), 0);
+	assert_int_equal(snapshots_list(service, NULL, STR("e"), STR_NONE, 2, &a, &e), 0);
 	assert_true(has(&a, "{\"snapshots\":[],\"next\":null}"));
-	assert_int_equal(snapshots_list(service, STR("f"), STR_NONE, 2, &a, &e), -1);
+	assert_int_equal(snapshots_list(service, NULL, STR("f"), STR_NONE, 2, &a, &e), -1);
 	assert_int_equal(e.problem, P_UNKNOWN_DATASET);
 	answer_release(&a);
 }
