@@ -14,6 +14,7 @@
 #include "http/pulse.h"
 #include "http/routes.h"
 #include "service/service.h"
+#include "service/tokens.h"
 
 enum { DRAIN_SECONDS = 20, DRAIN_POLL_MS = 50, OPEN_FILES = 65536 };
 
@@ -100,7 +101,9 @@ static int run(struct daemon *d)
 	if (httpd_start(&d->httpd, d->service, d->loop, &e) < 0)
 		return report(&e);
 	fprintf(stderr, "prefd %s listening on %s\n", PREFD_VERSION, httpd_url(d->httpd));
-	fprintf(stderr, "no token exists: serving loopback only; data in %s\n", d->conf.data);
+	fprintf(stderr, "%s; data in %s\n",
+	        tokens_closed(service_tokens(d->service)) ? "tokens are asked for" : "no token exists: serving loopback only",
+	        d->conf.data);
 	tell_ready(d);
 	d->pulse = pulse_start(d->httpd, d->service, d->loop);
 	loop_run(d->loop);
@@ -181,6 +184,7 @@ static int usage(FILE *to, int status)
 	        "  import    send a file of scored responses to a running daemon\n"
 	        "  export    fetch a snapshot's examples as lines of JSON\n"
 	        "  round     show and drive a round: samples, rewards, pairs\n"
+	        "  token     make, list and revoke the tokens that let clients in\n"
 	        "  check     check the settings, the database and the snapshot files\n"
 	        "  routes    list what the daemon answers to\n\n"
 	        "`prefd COMMAND --help` tells more. Version %s.\n",
@@ -215,6 +219,8 @@ int main(int argc, char **argv)
 		return cli_export(argc - 1, argv + 1);
 	if (strcmp(command, "round") == 0)
 		return cli_round(argc - 1, argv + 1);
+	if (strcmp(command, "token") == 0)
+		return cli_token(argc - 1, argv + 1);
 	if (strcmp(command, "check") == 0)
 		return cli_check(argc - 1, argv + 1);
 	if (strcmp(command, "routes") == 0)

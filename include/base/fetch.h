@@ -37,6 +37,9 @@ struct fetch_reply {
 };
 
 struct fetch *fetch_new(void);
+/* From now on each call carries `Authorization: Bearer <token>`; copied. A
+ * token with control characters fails every call (P_BAD_REQUEST). */
+void fetch_bearer(struct fetch *f, struct str token);
 void fetch_free(struct fetch *f);
 void fetch_reply_init(struct fetch_reply *r);
 void fetch_reply_release(struct fetch_reply *r);

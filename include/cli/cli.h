@@ -7,5 +7,6 @@ int cli_import(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_round(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_token(int argc, char **argv);
 
 #endif

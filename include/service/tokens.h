@@ -91,10 +91,12 @@ struct token_wish {
 int token_expiry(struct str text, int64_t now_us, int64_t *expires_us, struct err *e);
 /* "read,ingest"; P_INVALID for a word that is no scope. */
 int token_scopes(struct str list, unsigned *scopes, struct err *e);
+/* P_INVALID unless the name and the datasets' ids are such. */
+int token_check_names(const struct token_wish *w, struct err *e);
 /* The document of POST /v1/tokens. Pieces live in the arena. */
 int token_read_wish(struct arena *a, struct str body, int64_t now_us, struct token_wish *w, struct err *e);
 
-/* Makes the file if there is none. P_CONFLICT: a token of this name is there;
+/* Makes the folder and the file if there is none. P_CONFLICT: a token of this name is there;
  * P_TOO_LARGE at TOKENS_MAX. secret is the token's only copy. */
 int tokens_create(const char *dir, const struct token_wish *w, struct arena *a, struct token *made,
                   char secret[TOKEN_TEXT_BYTES], struct err *e);

@@ -10,6 +10,7 @@
 struct fetch {
 	CURL *curl;
 	char why[CURL_ERROR_SIZE];
+	struct buf bearer; /* the whole header, with a NUL; empty: none */
 };
 
 /* One call, while it runs. */
@@ -45,7 +46,15 @@ void fetch_free(struct fetch *f)
 	if (f == NULL)
 		return;
 	curl_easy_cleanup(f->curl);
+	buf_release(&f->bearer);
 	heap_free(f);
+}
+
+void fetch_bearer(struct fetch *f, struct str token)
+{
+	buf_clear(&f->bearer);
+	buf_printf(&f->bearer, "Authorization: Bearer %.*s", STR_ARG(token));
+	buf_byte(&f->bearer, '\0');
 }
 
 void fetch_reply_init(struct fetch_reply *r)
@@ -95,11 +104,15 @@ static struct curl_slist *append(struct curl_slist *list, const char *header)
 	return longer;
 }
 
-static int make_headers(const struct fetch_request *q, struct curl_slist **list, struct err *e)
+static int make_headers(const struct fetch *f, const struct fetch_request *q, struct curl_slist **list, struct err *e)
 {
 	bool typed = false;
 
 	*list = NULL;
+	if (f->bearer.n > 0 && !good_header(f->bearer.p))
+		return err_set(e, P_BAD_REQUEST, "the token holds what no header may");
+	if (f->bearer.n > 0)
+		*list = append(*list, f->bearer.p);
 	for (const char *const *h = q->headers; h && *h; h++) {
 		if (!good_header(*h))
 			return err_set(e, P_BAD_REQUEST, "a header must be 'Name: value' without control characters");
@@ -243,7 +256,7 @@ int fetch_stream(struct fetch *f, const struct fetch_request *q, fetch_body_fn *
 	int rc;
 
 	clear_reply(r);
-	rc = make_headers(q, &headers, e);
+	rc = make_headers(f, q, &headers, e);
 	if (rc == 0)
 		rc = perform(&k, headers);
 	curl_slist_free_all(headers);

@@ -10,7 +10,7 @@ void call_open(struct call *c, const char *command, const char *server)
 {
 	memset(c, 0, sizeof *c);
 	c->command = command;
-	c->fetch = fetch_new();
+	c->fetch = cli_fetch(command);
 	cli_server(&c->server, server);
 	fetch_reply_init(&c->reply);
 	arena_init(&c->arena);

@@ -9,12 +9,14 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 
 enum {
 	RETRIES_MAX = 10,
 	BACKOFF_FIRST_MS = 250,
 	BACKOFF_MAX_MS = 15000,
 	RETRY_AFTER_MAX_SECONDS = 60,
+	TOKEN_FILE_BYTES = 4096,
 };
 
 /* --- options ------------------------------------------------------------------ */
@@ -110,6 +112,35 @@ void cli_segment(struct buf *url, const char *text)
 {
 	buf_byte(url, '/');
 	put_encoded(url, text);
+}
+
+static void read_token_file(const char *command, const char *path, struct buf *out)
+{
+	struct file_mark mark;
+	struct err e;
+
+	if (file_read(path, TOKEN_FILE_BYTES, out, &mark, &e) < 0)
+		cli_complain(command, "PREFD_TOKEN_FILE: %s", e.detail);
+	else if (mark.inode == 0)
+		cli_complain(command, "PREFD_TOKEN_FILE: there is no file %s", path);
+}
+
+struct fetch *cli_fetch(const char *command)
+{
+	const char *token = getenv("PREFD_TOKEN"), *path = getenv("PREFD_TOKEN_FILE");
+	struct fetch *f = fetch_new();
+	struct buf text = BUF_INIT;
+	struct str rest;
+
+	if (token && *token)
+		buf_z(&text, token);
+	else if (path && *path)
+		read_token_file(command, path, &text);
+	rest = buf_view(&text);
+	if (rest.n > 0)
+		fetch_bearer(f, str_cut(&rest, '\n'));
+	buf_release(&text);
+	return f;
 }
 
 void cli_query(struct buf *url, const char *name, const char *value)

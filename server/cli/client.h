@@ -39,6 +39,11 @@ void cli_query(struct buf *url, const char *name, const char *value);
  * without slashes at the end. */
 void cli_server(struct buf *url, const char *flag);
 
+/* A new one that carries the token of PREFD_TOKEN, or of the file that
+ * PREFD_TOKEN_FILE names (its first line); a file that cannot be read is said.
+ * Never an option: other users see command lines. */
+struct fetch *cli_fetch(const char *command);
+
 /* Waiting for a daemon that is busy: as long as Retry-After says, else twice
  * as long each time; a bounded number of times. All zero is a fresh start. */
 struct patience {

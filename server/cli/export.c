@@ -229,7 +229,7 @@ int cli_export(int argc, char **argv)
 		return rc;
 	cli_catch_signals();
 	make_url(&x);
-	x.fetch = fetch_new();
+	x.fetch = cli_fetch(COMMAND);
 	fetch_reply_init(&x.reply);
 	rc = run(&x);
 	if (x.fd > STDERR_FILENO)

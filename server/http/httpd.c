@@ -174,12 +174,13 @@ static struct MHD_Daemon *start_library(struct httpd *h)
 	                        MHD_OPTION_END);
 }
 
-static int check_loopback(const struct address *a, const char *what, struct err *e)
+static int check_loopback(const struct httpd *h, const struct address *a, const char *what, struct err *e)
 {
-	if (a->loopback)
+	if (a->loopback || tokens_closed(service_tokens(h->service)))
 		return 0;
 	return err_set(e, P_BAD_REQUEST,
-	               "listen: %s is not a loopback address; while no token exists prefd serves 127.0.0.1 and [::1] only",
+	               "listen: %s is not a loopback address; while no token exists prefd serves 127.0.0.1 and [::1] only; "
+	               "`prefd token create` makes the first",
 	               what);
 }
 
@@ -199,9 +200,9 @@ static int open_address(struct httpd *h, struct err *e)
 	h->listen_fd = h->passed_fd;
 	if (h->listen_fd >= 0) {
 		address_of(h->listen_fd, &a);
-		if (check_loopback(&a, "the service manager's socket", e) != 0)
+		if (check_loopback(h, &a, "the service manager's socket", e) != 0)
 			return -1;
-	} else if (address_parse(h->conf->listen, &a, e) != 0 || check_loopback(&a, h->conf->listen, e) != 0 ||
+	} else if (address_parse(h->conf->listen, &a, e) != 0 || check_loopback(h, &a, h->conf->listen, e) != 0 ||
 	           listen_open(&a, &h->listen_fd, e) != 0) {
 		return -1;
 	}

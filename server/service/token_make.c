@@ -1,5 +1,7 @@
 /* token_make.c - tokens.json changed: under its lock, read, changed, replaced. */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -80,6 +82,8 @@ int tokens_create(const char *dir, const struct token_wish *w, struct arena *a, 
 {
 	struct edit x;
 
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_set(e, P_INTERNAL, "cannot make the folder %s: %s", dir, strerror(errno));
 	if (edit_begin(&x, dir, a, e) < 0)
 		return -1;
 	return edit_end(&x, add(&x, a, w, made, secret, e), e);

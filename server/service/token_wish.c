@@ -128,6 +128,16 @@ static int read_expiry(struct reading *r, const struct json *v, void *to, struct
 	return read_text(r, v, &text, e) < 0 ? -1 : token_expiry(text, *(const int64_t *)r->rules, to, e);
 }
 
+int token_check_names(const struct token_wish *w, struct err *e)
+{
+	if (!name_valid(w->name))
+		return err_set(e, P_INVALID, "a name is 1 to 256 bytes without control characters");
+	for (size_t i = 0; i < w->datasets.n; i++)
+		if (!id_valid(w->datasets.id[i]))
+			return err_set(e, P_INVALID, "'%.*s' is no name of a dataset", STR_ARG(w->datasets.id[i]));
+	return 0;
+}
+
 /* --- the document ----------------------------------------------------------------------------- */
 
 static const struct field wish_fields[] = {
