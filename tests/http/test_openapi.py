@@ -392,6 +392,16 @@ def test_snapshots_that_are_still_built(api, daemon):
     raise AssertionError(f"never seen while building: {wanted - api.seen}")
 
 
+class With:
+    """A recorder that sends these headers with everything."""
+
+    def __init__(self, recorder, headers):
+        self.recorder, self.headers = recorder, headers
+
+    def request(self, method, path, body=None, headers=None):
+        return self.recorder.request(method, path, body, {**self.headers, **(headers or {})})
+
+
 def documents_refused(api, path, good):
     """What every POST of a document refuses alike."""
     big = {**good, "name": "a" * api.request("GET", "/v1/limits").json()["document_bytes"]}
@@ -550,6 +560,33 @@ def test_engines(api, place):
     assert api.request("POST", path + "/score").status == 422
     for method in ("GET", "DELETE"):
         assert api.request(method, e).status == 404
+
+
+def test_tokens(api, spec, fresh_daemon):
+    """On a daemon of its own: with the first token it closes."""
+    own = Recorder(fresh_daemon(), spec)
+    bearer = {}
+
+    def ask(method, path, body=None, headers=None):
+        return own.request(method, path, body, {**bearer, **(headers or {})})
+
+    assert ask("GET", "/v1/tokens").json() == {"tokens": []}
+    assert ask("POST", "/v1/tokens", {"name": "a", "scopes": ["read"]}).status == 422
+    root = ask("POST", "/v1/tokens", {"name": "root", "scopes": ["admin"], "requests_per_second": 1000}).json()
+    for method, path in (("GET", "/v1/tokens"), ("POST", "/v1/tokens"), ("DELETE", f"/v1/tokens/{root['id']}")):
+        assert ask(method, path).status == 401
+    bearer["Authorization"] = f"Bearer {root['token']}"
+    assert [t["id"] for t in ask("GET", "/v1/tokens").json()["tokens"]] == [root["id"]]
+    reader = ask("POST", "/v1/tokens", {"name": "reader", "scopes": ["read"], "datasets": ["d"], "expires": "1h"}).json()
+    assert ask("POST", "/v1/tokens", {"name": "reader", "scopes": ["read"]}).status == 409
+    documents_refused(With(own, bearer), "/v1/tokens", {"name": "x", "scopes": ["read"]})
+    assert ask("POST", "/v1/tokens", {"name": "y", "scopes": ["read"]}, {"Idempotency-Key": "k"}).status == 422
+    other = {"Authorization": f"Bearer {reader['token']}"}
+    for method, path in (("GET", "/v1/tokens"), ("POST", "/v1/tokens"), ("DELETE", f"/v1/tokens/{root['id']}")):
+        assert ask(method, path, headers=other).status == 403
+    assert ask("DELETE", f"/v1/tokens/{reader['id']}").status == 204
+    assert ask("DELETE", f"/v1/tokens/{reader['id']}").status == 404
+    api.seen |= own.seen
 
 
 def test_every_documented_status_was_seen(api, spec):

@@ -205,7 +205,7 @@ def test_a_replay_that_cannot_be(daemon, sampled, offline):
     refused(ask(total=0), 422, "invalid-value", "/replay/total")
     refused(ask(what=0), 422, "unknown-key", "/replay/what")
     away = new_dataset(daemon, "away")
-    refused(ask(snapshot=make(daemon, away)["id"]), 422, "invalid-value", "/replay/snapshot")
+    refused(ask(snapshot=make(daemon, away)["id"]), 422, "unknown-id", "/replay/snapshot")
     gone = make(daemon, dataset)
     assert daemon.request("DELETE", f"/v1/snapshots/{gone['id']}").status == 204
     refused(ask(snapshot=gone["id"]), 410, "gone", "/replay/snapshot")
