@@ -88,17 +88,31 @@ static void take_over(struct scores *x)
 	free_runs(gone);
 }
 
-/* One ask of each side in turn, so that no run waits for another's end. */
+/* Who has less under way comes first; of equals, who has waited longest. */
+static bool before(const struct side *a, const struct side *b)
+{
+	return a->out.n != b->out.n ? a->out.n < b->out.n : a->turn < b->turn;
+}
+
+static struct side *next_side(const struct scores *x)
+{
+	struct side *best = NULL;
+
+	for (struct run *r = x->runs; r; r = r->next)
+		for (int m = 0; m < 2; m++)
+			if (run_may_ask(&r->side[m]) && (best == NULL || before(&r->side[m], best)))
+				best = &r->side[m];
+	return best;
+}
+
+/* Places come free one at a time: given out in the list's order, the first run
+ * would have each of them until its end. */
 static void ask(struct scores *x)
 {
-	bool any;
-
-	do {
-		any = false;
-		for (struct run *r = x->runs; r; r = r->next)
-			for (int m = 0; m < 2; m++)
-				any = run_ask(&r->side[m]) || any;
-	} while (any);
+	for (struct side *d = next_side(x); d; d = next_side(x)) {
+		d->turn = ++x->turn;
+		run_ask(d);
+	}
 }
 
 static void woken(void *scores)

@@ -171,13 +171,17 @@ static void send(struct ask *a)
 	buf_release(&body);
 }
 
-bool run_ask(struct side *d)
+bool run_may_ask(const struct side *d)
+{
+	return run_running(d->run) && d->ready.n > 0 && d->gate->in_flight < d->gate->max &&
+	       d->run->scored.n < SCORED_MAX;
+}
+
+void run_ask(struct side *d)
 {
 	struct run *r = d->run;
 	struct ask *a = d->ready.head;
 
-	if (!run_running(r) || a == NULL || d->gate->in_flight >= d->gate->max || r->scored.n >= SCORED_MAX)
-		return false;
 	if (r->fetches == NULL)
 		r->fetches = fetches_new(r->scores->service->loop);
 	asks_take(&d->ready, a);
@@ -186,7 +190,6 @@ bool run_ask(struct side *d)
 	a->form = d->echo ? FORM_ECHO : engine_form_of(d->engine.kind);
 	run_count(r, &r->report.asked, 1);
 	send(a);
-	return true;
 }
 
 void asks_send_due(struct side *d, int64_t now_us)

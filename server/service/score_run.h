@@ -49,6 +49,7 @@ struct side {
 	bool echo;        /* the engine knows only the older form */
 	bool exhausted;   /* no page is left */
 	struct asks ready, out; /* not begun; begun, each with a place of the gate */
+	uint64_t turn;          /* when it last got a place, in places */
 	/* While a page is read these are the pool's. */
 	bool reading;
 	struct buf after; /* the last prompt that was read */
@@ -85,6 +86,7 @@ struct scores {
 	struct run *runs;      /* changed by the loop's thread alone */
 	struct gate *gates;
 	bool draining, poked;
+	uint64_t turn;         /* places given so far */
 	int64_t wake_us;       /* of the alarm that comes first; 0: none */
 };
 
@@ -99,8 +101,9 @@ void asks_move(struct asks *to, struct asks *from);
 void ask_free(struct ask *a);
 /* It is no longer out and gives its place back. */
 void ask_leave(struct ask *a);
-/* Begins one ask of the side if there is one, and room for it. */
-bool run_ask(struct side *d);
+/* Whether the side has something to ask, and its engine a place for it. */
+bool run_may_ask(const struct side *d);
+void run_ask(struct side *d);
 /* Sends those of the side again whose rest is over. */
 void asks_send_due(struct side *d, int64_t now_us);
 /* Adds to a counter of the run's report. */

@@ -301,9 +301,22 @@ def test_two_rounds_share_an_engines_places(daemon):
         for round in rounds:
             assert done(daemon, round)["delivered"] == 16
         assert engine.most <= 4
-        # Neither waited for the other's end.
+        # Neither waited for the other's end: once both ask, they take turns.
         first = [d["prompt"] for _, d in engine.requests[:16]]
         assert len(first) - len({tuple(p) for p in first}) > 2
+
+
+def test_two_rounds_take_turns_at_the_only_place(daemon):
+    with EngineServer(delay=0.02) as engine:
+        e = put(daemon, engine.url, max_in_flight=1)
+        rounds = [make_round(daemon, {"policy": e}, prompts=8) for _ in range(2)]
+        for round in rounds:
+            score(daemon, round)
+        for round in rounds:
+            assert done(daemon, round)["delivered"] == 16
+        seen = [tuple(d["prompt"]) for _, d in engine.requests]
+        # Each text comes twice, once for each round; soon after the other time.
+        assert max(seen.index(p, seen.index(p) + 1) - seen.index(p) for p in set(seen)) <= 8
 
 
 def test_responses_without_token_ids(daemon):
