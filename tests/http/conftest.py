@@ -58,6 +58,7 @@ class Daemon:
         self.log_path = str(log_path)
         self.flags = list(flags)
         self.env = env
+        self.command = [BINARY]
         self.process = None
         self.host = self.port = self.base = None
 
@@ -70,7 +71,7 @@ class Daemon:
         offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--listen", "127.0.0.1:0", "--data", self.data, *self.flags],
+                [*self.command, "serve", "--listen", "127.0.0.1:0", "--data", self.data, *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(self.env))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

@@ -14,19 +14,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/heap.h"
+#include "load.h"
 #include "power_disk.h"
-#include "store/read.h"
-#include "store/record.h"
-#include "store/snapshot.h"
-#include "store/store.h"
 
 enum {
-	GROUPS = 48,
-	IMAGES = 700,         /* of FULL */
+	OLD_GROUPS = 2,       /* that an old store has */
+	OLD_END = 12,         /* and where it ends: so its migration is a good part */
+	IMAGES = 1400,        /* of a new store with FULL */
+	OLD_IMAGES = 600,     /* of an old one */
 	CONTROL_IMAGES = 200, /* of NORMAL and OFF each */
-	TEXT_BYTES = 3000,
 };
 
 struct state {
@@ -36,267 +33,71 @@ struct state {
 
 struct run {
 	char work[96], image[96]; /* folders */
-	struct store *w, *r;
+	struct load load;
 	struct power_log *log;
-	struct state state[GROUPS + 2];
+	struct state state[LOAD_GROUPS + 2];
 	int states;
-	struct err e;
 };
 
-static void must(struct run *run, int rc, const char *what)
-{
-	if (rc >= 0)
-		return;
-	printf("Bail out! %s: %s %s\n", what, run->e.pointer, run->e.detail);
-	exit(2);
-}
+/* --- the workloads ------------------------------------------------------------------------ */
 
-/* --- the content as one number -------------------------------------------------------- */
-
-static void add_int(struct sha256 *h, int64_t v)
-{
-	sha256_add(h, &v, sizeof v);
-}
-
-static void hash_response(struct sha256 *h, const struct read_response *r)
-{
-	sha256_field(h, r->id);
-	sha256_field(h, r->text);
-	sha256_field(h, r->model);
-	add_int(h, r->tokens);
-	for (uint32_t i = 0; i < r->scores; i++) {
-		const struct score *s = &r->score[i].s;
-
-		sha256_field(h, s->judge);
-		sha256_field(h, s->attribute);
-		sha256_field(h, s->rationale);
-		sha256_add(h, &s->value, sizeof s->value);
-		add_int(h, s->status);
-		add_int(h, s->at);
-		add_int(h, r->score[i].current);
-	}
-	for (uint32_t i = 0; i < r->logprobs; i++) {
-		sha256_field(h, r->logprob[i].l.model);
-		sha256_add(h, &r->logprob[i].l.logprob, sizeof(double));
-	}
-}
-
-static void hash_prompt(struct sha256 *h, const struct read_prompt *p)
-{
-	sha256_field(h, p->id);
-	sha256_field(h, p->messages);
-	sha256_field(h, p->metadata);
-	for (uint32_t i = 0; i < p->responses; i++)
-		hash_response(h, &p->response[i]);
-	for (uint32_t i = 0; i < p->votes; i++) {
-		add_int(h, p->vote[i].chosen);
-		add_int(h, p->vote[i].at);
-		sha256_add(h, &p->vote[i].strength, sizeof(double));
-	}
-}
-
-static int hash_dataset(struct store *s, struct arena *a, struct sha256 *h, const struct dataset *d, struct err *e)
-{
-	unsigned what = READ_MESSAGES | READ_TEXTS | READ_LEDGER | READ_VOTES | READ_LOGPROBS;
-	struct read_prompt *p;
-	uint32_t n;
-
-	sha256_field(h, d->name);
-	add_int(h, d->seq);
-	if (store_prompt_page(s, a, d, STR_NONE, STR_NONE, PAGE_MAX, SEQ_LATEST, what, &p, &n, e) < 0)
-		return -1;
-	for (uint32_t i = 0; i < n; i++)
-		hash_prompt(h, &p[i]);
-	return 0;
-}
-
-static int hash_rest(struct store *s, struct arena *a, struct sha256 *h, struct err *e)
-{
-	struct snapshot_row *row;
-	struct store_answer answer;
-	uint32_t n;
-
-	if (store_snapshot_list(s, a, 0, STR_NONE, PAGE_MAX, &row, &n, e) < 0)
-		return -1;
-	for (uint32_t i = 0; i < n; i++) {
-		sha256_field(h, row[i].id);
-		add_int(h, row[i].state);
-		add_int(h, row[i].seq);
-	}
-	for (int i = 0; i < GROUPS; i++) {
-		int rc = store_answer_get(s, a, arena_printf(a, "key-%d", i), &answer, e);
-
-		if (rc < 0)
-			return -1;
-		add_int(h, rc);
-	}
-	return 0;
-}
-
-static int hash_all(struct store *s, uint64_t *out, struct err *e)
-{
-	uint8_t digest[SHA256_BYTES];
-	struct dataset *d;
-	struct sha256 h;
-	struct arena a;
-	uint32_t n;
-	int rc;
-
-	arena_init(&a);
-	sha256_init(&h);
-	rc = store_dataset_list(s, &a, STR_NONE, 10, &d, &n, e);
-	for (uint32_t i = 0; rc == 0 && i < n; i++)
-		rc = hash_dataset(s, &a, &h, &d[i], e);
-	if (rc == 0)
-		rc = hash_rest(s, &a, &h, e);
-	sha256_end(&h, digest);
-	memcpy(out, digest, sizeof *out);
-	arena_release(&a);
-	return rc;
-}
-
-/* --- the workload ------------------------------------------------------------------------- */
-
-static void remember_state(struct run *run)
+static void remember(struct run *run, size_t acknowledged)
 {
 	struct state *st = &run->state[run->states++];
 
-	st->acknowledged = run->log->n;
-	must(run, hash_all(run->w, &st->hash, &run->e), "hash");
+	st->acknowledged = acknowledged;
+	load_must(&run->load, content_hash(run->load.w, &st->hash, &run->load.e), "hash");
 }
 
-static struct row record_row(struct arena *a, int prompt, int version)
-{
-	struct response *r = ARENA_ARRAY(a, struct response, 2);
-	struct score *sc = ARENA_ARRAY(a, struct score, 6);
-	struct comparison *c = ARENA_NEW(a, struct comparison);
-	struct logprob *l = ARENA_NEW(a, struct logprob);
-	struct row row = {.kind = ROW_RECORD};
-
-	for (int i = 0; i < 6; i++)
-		sc[i] = (struct score){arena_printf(a, "judge-%d", i % 3), STR("overall"), i + 0.1 * prompt, SCORE_OK,
-		                       TIME_NONE, i == 0 ? STR("because") : STR_NONE};
-	*l = (struct logprob){STR("policy"), -prompt, -1};
-	for (int i = 0; i < 2; i++) {
-		char *text = arena_alloc(a, TEXT_BYTES);
-
-		memset(text, 'a' + (prompt + i + version) % 26, TEXT_BYTES);
-		r[i] = (struct response){.id = arena_printf(a, "p%d-r%d", prompt, i), .text = {text, TEXT_BYTES},
-		                         .characters = TEXT_BYTES, .model = arena_printf(a, "model-%d", prompt % 5),
-		                         .tokens = -1, .score = sc + 3 * i, .scores = 3, .logprob = l, .logprobs = 1};
-		sha256_of(text, TEXT_BYTES, r[i].text_hash);
-	}
-	*c = (struct comparison){STR("ann"), r[prompt % 2].id, r[1 - prompt % 2].id, 1, TIME_NONE};
-	row.record = (struct record){.id = arena_printf(a, "p%d", prompt), .messages = STR("[]"), .split = STR("train"),
-	                             .response = r, .responses = 2, .comparison = c, .comparisons = 1};
-	return row;
-}
-
-static void put_record(struct run *run, struct arena *a, int prompt, int version, enum on_conflict policy)
-{
-	struct row row = record_row(a, prompt, version);
-	struct counts counts = {0};
-
-	must(run, store_put(run->w, STR("d"), &row, policy, 1000 * prompt, &counts, &run->e), "put");
-}
-
-static void put_score(struct run *run, struct arena *a, int prompt, int g)
-{
-	struct row row = {.kind = ROW_SCORE};
-	struct counts counts = {0};
-
-	row.score.response = arena_printf(a, "p%d-r0", prompt);
-	row.score.score = (struct score){STR("judge-1"), STR("overall"), 10 + g, SCORE_OK, TIME_NONE, STR_NONE};
-	must(run, store_put(run->w, STR("d"), &row, CONFLICT_REFUSE, 1000 * g, &counts, &run->e), "score");
-}
-
-static void put_snapshot(struct run *run, struct arena *a, int g)
-{
-	struct snapshot_row row = {.id = arena_printf(a, "s%d", g / 6), .dataset = STR("d"), .dataset_key = 1,
-	                           .seq = g, .posted = STR("{}"), .recipe = STR("{}")};
-
-	if (g % 6 == 0) {
-		must(run, store_snapshot_insert(run->w, &row, &run->e), "snapshot");
-	} else if (g % 6 == 3) {
-		row.state = SNAPSHOT_READY;
-		row.revision = STR("00");
-		must(run, store_snapshot_settle(run->w, &row, &run->e), "settle");
-	}
-}
-
-/* A request of three rows and its answer; one that revises; one that is undone. */
-static void run_group(struct run *run, struct arena *a, int g)
-{
-	struct store_answer answer = {.status = 200, .body = STR("{}")};
-
-	must(run, store_begin(run->w, &run->e), "begin");
-	must(run, store_savepoint(run->w, &run->e), "savepoint");
-	for (int i = 0; i < 3; i++)
-		put_record(run, a, 3 * g + i, 0, CONFLICT_REFUSE);
-	must(run, store_answer_put(run->w, arena_printf(a, "key-%d", g), &answer, g, &run->e), "answer");
-	must(run, store_release(run->w, &run->e), "release");
-	must(run, store_savepoint(run->w, &run->e), "savepoint");
-	put_record(run, a, 999, g, CONFLICT_REFUSE);
-	must(run, store_undo(run->w, &run->e), "undo");
-	must(run, store_savepoint(run->w, &run->e), "savepoint");
-	put_score(run, a, 3 * (g / 2) + 1, g);
-	put_snapshot(run, a, g);
-	if (g % 5 == 4)
-		put_record(run, a, g, g, CONFLICT_REPLACE);
-	if (g % 8 == 7)
-		must(run, store_prompt_delete(run->w, STR("d"), arena_printf(a, "p%d", 3 * (g / 2) + 2), 100, &run->e),
-		     "delete");
-	must(run, store_release(run->w, &run->e), "release");
-	must(run, store_commit(run->w, &run->e), "commit");
-}
-
-static void make_dataset(struct run *run)
-{
-	struct dataset_change c = {.name = STR("d")};
-	bool created;
-
-	must(run, store_begin(run->w, &run->e), "begin");
-	must(run, store_savepoint(run->w, &run->e), "savepoint");
-	must(run, store_dataset_put(run->w, &c, 1, &created, &run->e), "dataset");
-	must(run, store_release(run->w, &run->e), "release");
-	must(run, store_commit(run->w, &run->e), "commit");
-}
-
-static void remove_files(const char *folder)
-{
-	static const char *const name[] = {"prefd.db", "prefd.db-wal", "prefd.db-shm", "prefd.db-journal", "lock"};
-	char path[160];
-
-	for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-		snprintf(path, sizeof path, "%s/%s", folder, name[i]);
-		unlink(path);
-	}
-	rmdir(folder);
-}
-
-static void run_workload(struct run *run, enum store_sync sync)
+static void open_work(struct run *run, enum store_sync sync)
 {
 	struct store_options o = {.dir = run->work, .writer = true, .sync = sync, .vfs = "power"};
+
+	load_must(&run->load, store_open(&run->load.w, &o, &run->load.e), "open");
+}
+
+static void run_groups(struct run *run, int from, int end)
+{
 	struct arena a;
 
-	power_log_clear(run->log);
-	run->states = 0;
-	must(run, store_open(&run->w, &o, &run->e), "open");
-	remember_state(run);
-	run->state[0].acknowledged = 0; /* an empty store promises nothing */
-	make_dataset(run);
-	remember_state(run);
 	arena_init(&a);
-	for (int g = 0; g < GROUPS; g++) {
-		run_group(run, &a, g);
-		remember_state(run);
+	for (int g = from; g < end; g++) {
+		load_group(&run->load, &a, g);
+		remember(run, run->log->n);
 		if (g % 5 == 2)
-			must(run, store_checkpoint(run->w, g % 2, &run->e), "checkpoint");
+			load_must(&run->load, store_checkpoint(run->load.w, g % 2, &run->load.e), "checkpoint");
 		arena_reset(&a);
 	}
 	arena_release(&a);
-	store_close(run->w);
+	store_close(run->load.w);
 	remove_files(run->work);
+}
+
+/* A store that is new. */
+static void run_new(struct run *run, enum store_sync sync)
+{
+	power_log_clear(run->log);
+	run->states = 0;
+	open_work(run, sync);
+	remember(run, 0); /* an empty store promises nothing */
+	load_dataset(&run->load);
+	remember(run, run->log->n);
+	run_groups(run, 0, LOAD_GROUPS);
+}
+
+/* A store of version 1: the power fails while it is made, brought up, and
+ * written to. Empty is its content until the old program's facts are in. */
+static void run_old(struct run *run, enum store_sync sync)
+{
+	size_t made;
+
+	power_log_clear(run->log);
+	run->states = 1; /* the empty one of run_new */
+	old_make(&run->load, run->work, "power", run->image);
+	made = run->log->n;
+	open_work(run, sync);
+	remember(run, made);
+	run_groups(run, OLD_GROUPS, OLD_END);
 }
 
 /* --- the judge ----------------------------------------------------------------------------- */
@@ -324,7 +125,7 @@ static enum verdict judge_content(struct run *run, struct store *s, int acknowle
 	uint64_t hash;
 	int i;
 
-	if (store_check(s, quiet, NULL, &run->e) != 0 || hash_all(s, &hash, &run->e) < 0)
+	if (store_check(s, quiet, NULL, &run->load.e) != 0 || content_hash(s, &hash, &run->load.e) < 0)
 		return BROKEN;
 	i = find_state(run, hash);
 	if (i < 0 || i > acknowledged + 1)
@@ -335,12 +136,10 @@ static enum verdict judge_content(struct run *run, struct store *s, int acknowle
 /* The store must also go on writing. */
 static int goes_on(struct run *run, struct store *s)
 {
-	struct store *kept = run->w;
+	struct load load = {.w = s};
 
-	run->w = s;
-	make_dataset(run);
-	run->w = kept;
-	return store_checkpoint(s, true, &run->e);
+	load_dataset(&load);
+	return store_checkpoint(s, true, &run->load.e);
 }
 
 static enum verdict judge(struct run *run, const struct power_disk *d, struct power_rng *rng, int acknowledged)
@@ -350,11 +149,11 @@ static enum verdict judge(struct run *run, const struct power_disk *d, struct po
 	struct store *s;
 
 	if (mkdir(run->image, 0700) < 0)
-		must(run, err_set(&run->e, P_INTERNAL, "cannot make %s", run->image), "mkdir");
+		load_must(&run->load, err_set(&run->load.e, P_INTERNAL, "cannot make %s", run->image), "mkdir");
 	power_disk_cut(d, rng, run->image);
-	if (store_open(&s, &o, &run->e) == 0) {
+	if (store_open(&s, &o, &run->load.e) == 0) {
 		v = judge_content(run, s, acknowledged);
-		if (v == KEPT && (goes_on(run, s) < 0 || store_check(s, quiet, NULL, &run->e) != 0))
+		if (v == KEPT && (goes_on(run, s) < 0 || store_check(s, quiet, NULL, &run->load.e) != 0))
 			v = BROKEN;
 		store_close(s);
 	}
@@ -414,9 +213,10 @@ static void test(int ok, const char *what)
 		failed++;
 }
 
-static void measure(struct run *run, enum store_sync sync, const char *name, int images, int count[3])
+static void measure(struct run *run, void (*load)(struct run *, enum store_sync), enum store_sync sync,
+                    const char *name, int images, int count[3])
 {
-	run_workload(run, sync);
+	load(run, sync);
 	cut_everywhere(run, images, count);
 	printf("# %s: %zu operations, %d images: %d kept, %d lost, %d broken\n", name, run->log->n, images, count[KEPT],
 	       count[LOST], count[BROKEN]);
@@ -435,13 +235,18 @@ int main(void)
 	}
 	snprintf(run.work, sizeof run.work, "%s/work", base);
 	snprintf(run.image, sizeof run.image, "%s/image", base);
-	measure(&run, STORE_SYNC_FULL, "FULL", IMAGES, count);
+	measure(&run, run_new, STORE_SYNC_FULL, "FULL", IMAGES, count);
 	test(count[LOST] == 0, "FULL loses no acknowledged commit");
 	test(count[BROKEN] == 0, "FULL leaves nothing broken or half done");
-	measure(&run, STORE_SYNC_NORMAL, "NORMAL", CONTROL_IMAGES, count);
+	measure(&run, run_old, STORE_SYNC_FULL, "FULL, a store of version 1", OLD_IMAGES, count);
+	test(count[LOST] == 0, "a migration loses nothing");
+	test(count[BROKEN] == 0, "a migration leaves nothing broken or half done");
+	measure(&run, run_new, STORE_SYNC_NORMAL, "NORMAL", CONTROL_IMAGES, count);
 	test(count[LOST] > 0, "control: NORMAL is seen to lose acknowledged commits");
 	test(count[BROKEN] == 0, "control: the simulated disk leaves NORMAL consistent");
-	measure(&run, STORE_SYNC_OFF, "OFF", CONTROL_IMAGES, count);
+	measure(&run, run_old, STORE_SYNC_NORMAL, "NORMAL, a store of version 1", CONTROL_IMAGES, count);
+	test(count[LOST] > 0, "control: NORMAL behind a migration is seen to lose acknowledged commits");
+	measure(&run, run_new, STORE_SYNC_OFF, "OFF", CONTROL_IMAGES, count);
 	test(count[BROKEN] > 0, "control: OFF is seen to break");
 	power_log_clear(run.log);
 	rmdir(base);
