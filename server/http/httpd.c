@@ -152,7 +152,7 @@ static enum MHD_Result on_accept(void *ctx, const struct sockaddr *address, sock
 
 	(void)address;
 	(void)n;
-	return atomic_load(&h->draining) ? MHD_NO : MHD_YES;
+	return atomic_load(&h->draining) && h->passed_fd < 0 ? MHD_NO : MHD_YES;
 }
 
 static struct MHD_Daemon *start_library(struct httpd *h)
@@ -259,8 +259,16 @@ const char *httpd_url(const struct httpd *h)
 
 /* --- stop ----------------------------------------------------------------------------------- */
 
+/* The library's socket is put aside where it is the service manager's: whoever
+ * comes now waits in it for the next start. The library is still woken for each
+ * and finds nobody, which costs a drain some CPU. It would also shut the socket
+ * down at its end, for all who hold it. */
 void httpd_quiesce(struct httpd *h)
 {
+	if (atomic_load(&h->draining))
+		return;
+	if (h->passed_fd >= 0)
+		listen_let_go(h->passed_fd);
 	atomic_store(&h->draining, true);
 }
 
@@ -286,10 +294,6 @@ void httpd_stop(struct httpd *h)
 	httpd_quiesce(h);
 	waiting_close(&h->waiting);
 	last_words(h);
-	/* The library shuts its socket down for all who hold it; the manager's
-	 * goes on collecting connections for the next start. */
-	if (h->passed_fd >= 0)
-		listen_let_go(h->passed_fd);
 	MHD_stop_daemon(h->daemon);
 	httpd_free(h);
 }

@@ -1,9 +1,7 @@
 """The package's life in a Debian 12 of its own, made by debootstrap: installed,
-used, upgraded, removed, installed again, purged. As root; there is no systemd in
-it, so the daemon is started by hand, as the unit would, and what the unit adds
-(its confinement, the watchdog) is not tried here.
-
-MIRROR takes another mirror than debootstrap's own.
+used, upgraded, removed, installed again, purged, with the daemon started by hand.
+Then the same Debian is booted, in namespaces, and its systemd runs the unit. As
+root. MIRROR takes another mirror than debootstrap's own.
 """
 
 import json
@@ -11,14 +9,19 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
-from conftest import call, daemon_kit, deb_of
+from conftest import HERE, call, daemon_kit, deb_of
 
-# What the package depends on; a base system has the rest.
-LIBRARIES = "libcjson1,libcurl4,libmicrohttpd12,libnettle8,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd-standalone-sysusers"
+# What the package depends on, and what a boot needs; a base system has the rest.
+LIBRARIES = "libcjson1,libcurl4,libmicrohttpd12,libnettle8,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd,systemd-sysv,dbus"
+UNWANTED = ("systemd-udevd.service", "systemd-udev-trigger.service", "getty.target", "console-getty.service",
+            "systemd-logind.service")
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +142,145 @@ def test_a_life(root, deb, tmp_path):
     assert not data.exists() and not conf.parent.exists()
     assert good(root, "getent", "passwd", "prefd").startswith("prefd:")
     assert inside(root, "dpkg-query", "-W", "prefd")[0] != 0 or "prefd\t" not in inside(root, "dpkg-query", "-W", "prefd")[1]
+
+
+# --- under systemd ---------------------------------------------------------------------------
+
+
+class Booted:
+    """The Debian, running: commands in it, requests to its prefd."""
+
+    def __init__(self, root, log):
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen([f"{HERE}/boot.sh", str(root)], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.pid = None
+        wait_until(lambda: self.first_process(log), "systemd")
+        wait_until(lambda: self.tell("systemctl", "is-system-running")[1].strip() in ("running", "degraded"), "the boot")
+
+    def first_process(self, log):
+        assert self.process.poll() is None, open(log).read()
+        children = open(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read().split()
+        if children and open(f"/proc/{children[0]}/comm").read().strip() == "systemd":
+            self.pid = children[0]
+        return self.pid
+
+    def tell(self, *command):
+        return call("nsenter", "-t", self.pid, "-m", "-p", "-i", "-u", "-C", "-n", "-r", *command)
+
+    def good(self, *command):
+        status, said = self.tell(*command)
+        assert status == 0, (command, said, self.tell("journalctl", "--no-pager", "-n", "30")[1])
+        return said.strip()
+
+    def ask(self, path, *more):
+        """(status or 0, body)"""
+        _, said = call("nsenter", "-t", self.pid, "-n", "curl", "-s", "-m", "30", "-w", "\n%{http_code}",
+                       f"http://127.0.0.1:8420{path}", *more)
+        body, _, status = said.rpartition("\n")
+        return int(status), body
+
+    def post(self, path, document):
+        return self.ask(path, "-H", "Content-Type: application/json", "-d", json.dumps(document))
+
+    def show(self, name):
+        return self.good("systemctl", "show", "-p", name, "--value", "prefd")
+
+    def stop(self):
+        # The first process takes the others with it.
+        os.kill(int(self.pid), signal.SIGKILL)
+        self.process.wait(60)
+
+
+def wait_until(true, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def booted(root, deb, tmp_path):
+    for unit in UNWANTED:
+        good(root, "systemctl", "mask", unit)
+    install(root, deb)
+    b = Booted(root, tmp_path / "log")
+    yield b
+    b.stop()
+
+
+def look_at_its_confinement(b):
+    status = b.good("cat", f"/proc/{b.show('MainPID')}/status")
+    assert re.search(r"^Uid:\t[1-9]", status, re.MULTILINE) and re.search(r"^CapEff:\t0+$", status, re.MULTILINE)
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
+
+
+def use_it(b):
+    assert b.ask("/v1/datasets/s", "-X", "PUT")[0] == 201
+    assert b.post("/v1/datasets/s/records", {"prompt": "q", "responses": [
+        {"text": str(v), "scores": [{"judge": "j", "value": v}]} for v in (1, 2)]})[0] == 200
+    assert b.post("/v1/datasets/s/snapshots?wait=30", {"name": "one", "recipe": {"split": "*"}})[0] == 201
+    for path in ("/v1/snapshots/one/batch", "/v1/snapshots/one/export", "/metrics", "/readyz"):
+        assert b.ask(path)[0] == 200
+
+
+def reload_it(b, root):
+    conf = root / "etc/prefd/prefd.conf"
+    text = conf.read_text()
+    conf.write_text(text.replace("#rows = 1000000", "rows = 77"))
+    b.good("systemctl", "reload", "prefd")
+    wait_until(lambda: '"rows":77,' in b.ask("/v1/limits")[1], "the reload")
+    conf.write_text(text.replace("#rows = 1000000", "rows = 5k"))
+    assert b.tell("systemctl", "reload", "prefd")[0] != 0
+    assert "prefd.conf:" in b.good("journalctl", "-u", "prefd", "--no-pager", "-n", "5")
+    assert b.show("ActiveState") == "active" and '"rows":77,' in b.ask("/v1/limits")[1]
+    conf.write_text(text)
+
+
+def hold_its_socket(b):
+    b.good("systemctl", "stop", "prefd")
+    assert b.show("Result") == "success" and b.ask("/healthz")[0] == 0
+    b.good("systemctl", "enable", "--now", "prefd.socket")
+    assert b.show("ActiveState") == "inactive"
+    assert b.ask("/healthz")[0] == 200  # started by this request
+    # Restarted while somebody asks all the time: each gets an answer.
+    asking = subprocess.Popen(
+        ["nsenter", "-t", b.pid, "-n", "bash", "-c",
+         "for i in {1..300}; do curl -s -o /dev/null -m 30 -w '%{http_code}\\n' http://127.0.0.1:8420/healthz; done"],
+        stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        b.good("systemctl", "restart", "prefd")
+    said, _ = asking.communicate(timeout=120)
+    assert said.split() == ["200"] * 300
+
+
+def wait_for_the_watchdog(b, root):
+    """The writer waits for a lock longer than the watchdog does."""
+    drop = root / "etc/systemd/system/prefd.service.d"
+    drop.mkdir()
+    (drop / "soon.conf").write_text("[Service]\nWatchdogSec=3\n")
+    b.good("systemctl", "daemon-reload")
+    b.good("systemctl", "restart", "prefd")
+    time.sleep(8)  # idle, and watched: it stays
+    assert b.show("NRestarts") == "0" and b.show("ActiveState") == "active"
+    before = b.show("MainPID")
+    other = sqlite3.connect(root / "var/lib/prefd/prefd.db", timeout=30, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    wait_until(lambda: "watchdog" in b.good("journalctl", "-u", "prefd", "--no-pager", "-n", "50").lower(), "the watchdog")
+    other.execute("ROLLBACK")
+    other.close()
+    wait_until(lambda: b.ask("/readyz")[0] == 200, "the new start")
+    assert b.show("MainPID") != before and int(b.show("NRestarts")) >= 1
+    assert "no beat writer=stuck http=answers" in b.good("journalctl", "-u", "prefd", "--no-pager", "-n", "200")
+    assert b.ask("/v1/snapshots/one/batch")[0] == 200
+
+
+def test_under_systemd(booted, root):
+    wait_until(lambda: booted.ask("/readyz")[0] == 200, "prefd")
+    assert booted.show("StatusText") == "listening on http://127.0.0.1:8420"
+    look_at_its_confinement(booted)
+    use_it(booted)
+    reload_it(booted, root)
+    hold_its_socket(booted)
+    wait_for_the_watchdog(booted, root)
+    booted.good("systemctl", "stop", "prefd.socket", "prefd")
+    assert booted.show("Result") == "success"

@@ -134,6 +134,38 @@ def test_requests_wait_in_the_passed_socket_for_the_start(tmp_path, manager):
         listener.close()
 
 
+def test_no_request_is_lost_in_restarts(tmp_path):
+    """Clients that ask all the time see every answer while the daemon is ended and started again."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    port, stop, failed, answers = listener.getsockname()[1], threading.Event(), [], []
+
+    def client():
+        while not stop.is_set():
+            try:
+                answers.append(ask(port))
+            except (OSError, http.client.HTTPException) as e:
+                failed.append(repr(e))
+            time.sleep(0.002)  # or the three of them take both cores
+
+    process = activate(listener, tmp_path / "data", tmp_path / "log")
+    threads = [threading.Thread(target=client) for _ in range(3)]
+    try:
+        for t in threads:
+            t.start()
+        for _ in range(5):
+            since = len(answers)
+            wait_until(lambda: len(answers) > since + 20, "answers")
+            assert end(process) == 0
+            process = activate(listener, tmp_path / "data", tmp_path / "log")
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(WAIT_SECONDS)
+        assert end(process) == 0
+        listener.close()
+    assert failed == [] and set(answers) == {200}
+
+
 def test_a_passed_socket_is_checked(tmp_path):
     strangers = socket.create_server(("0.0.0.0", 0))
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
