@@ -14,7 +14,7 @@ import zlib
 import pytest
 import zstandard
 
-from conftest import call, free_port, text_of, wait_for_port
+from conftest import call, daemon_kit, free_port, text_of, wait_for_port
 
 
 class Front:
@@ -265,5 +265,35 @@ def test_haproxy_notices_that_prefd_is_gone_and_back(fresh_daemon, tls, tmp_path
         while f.request("GET", "/v1/limits")[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+    finally:
+        f.stop()
+
+
+def test_a_revoked_token_reads_no_kept_batch(fresh_daemon, tls, tmp_path):
+    """nginx has the batch, but prefd decides who may have it, each second anew."""
+    d = fresh_daemon()
+    assert d.request("PUT", "/v1/datasets/s").status == 201
+    assert d.post_rows("/v1/datasets/s/records", [{"prompt": "q", "responses": [
+        {"text": str(v), "scores": [{"judge": "j", "value": v}]} for v in (1, 2)]}]).status == 200
+    assert d.request("POST", "/v1/datasets/s/snapshots?wait=30", {"name": "one", "recipe": {"split": "*"}}).status == 201
+
+    def token(*arguments):
+        status, said = call(daemon_kit.BINARY, "token", *arguments, "--data", d.data, env=daemon_kit.clean_environment())
+        assert status == 0, said
+        return said.split()[-1]  # alone on the last line
+
+    bearer = {"Authorization": f"Bearer {token('create', '--name', 'trainer', '--scope', 'train')}"}
+    f = Front("nginx", d, tls, tmp_path)
+    f.start()
+    try:
+        path = "/v1/snapshots/one/batch"
+        assert f.request("GET", path)[0] == 401
+        assert [f.request("GET", path, headers=bearer)[1]["x-cache"] for _ in range(2)] == ["MISS", "HIT"]
+        assert f.request("GET", path)[0] == 401  # it is kept, but not for everybody
+        time.sleep(2.1)
+        assert f.request("GET", path, headers=bearer)[1]["x-cache"] == "REVALIDATED"
+        token("revoke", "trainer")
+        time.sleep(2.1)
+        assert f.request("GET", path, headers=bearer)[0] == 401
     finally:
         f.stop()
