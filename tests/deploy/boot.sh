@@ -30,5 +30,5 @@ ip link set lo up
 mkdir -p old
 pivot_root . old
 umount -l /old
-exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --log-target=null --show-status=no
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --log-target=journal --show-status=no
 ' "$root"
