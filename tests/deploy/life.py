@@ -189,6 +189,15 @@ class Booted:
         # The first process takes the others with it.
         os.kill(int(self.pid), signal.SIGKILL)
         self.process.wait(60)
+        remove_cgroup(f"prefd-boot-{self.process.pid}")
+
+
+def remove_cgroup(name):
+    """What boot.sh made; empty once its processes are gone."""
+    with open("/proc/mounts", encoding="utf-8") as f:
+        where = next(line.split()[1] for line in f if line.split()[2] == "cgroup2")
+    for folder, _, _ in os.walk(os.path.join(where, name), topdown=False):
+        os.rmdir(folder)
 
 
 def wait_until(true, what, seconds=60):
