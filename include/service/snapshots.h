@@ -44,6 +44,7 @@ struct batch_query {
 	bool ndjson;                /* examples alone, one a line */
 	enum coding coding;         /* of the answer's body; the body comes packed */
 	struct str if_none_match;   /* STR_NONE: none */
+	bool for_one;               /* asked with a token: caches on the way may not share it */
 };
 
 /* 200, 204 at the epoch's end, 304; P_BUILDING (the caller may wait), P_VIEW,

@@ -98,6 +98,7 @@ static int read_batch(struct request *r, struct batch_query *q, struct err *e)
 	q->ndjson = accepts_ndjson(request_header(r, "Accept"));
 	q->coding = coding_accepted(request_header(r, "Accept-Encoding"));
 	q->if_none_match = request_header(r, "If-None-Match");
+	q->for_one = r->access.token != NULL;
 	return 0;
 }
 
@@ -123,7 +124,7 @@ const struct reply *h_batch(struct request *r)
 		answer_release(&a);
 		return reply_later(r, wait_s, wait_for_snapshot, &wait_s);
 	}
-	answer_header(&a, "Vary", "Accept, Accept-Encoding");
+	answer_header(&a, "Vary", "Accept, Accept-Encoding%s", q.for_one ? ", Authorization" : "");
 	return rc != 0 ? reply_outcome(r, rc, &a, &e) : reply_packed(r, &a);
 }
 

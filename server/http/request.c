@@ -151,7 +151,16 @@ const struct reply *request_finish(struct request *r)
 	return r->refused.problem == P_NONE ? r->route->handler(r) : reply_problem(r, &r->refused);
 }
 
-int request_idempotency_key(const struct request *r, struct str *key, struct err *e)
+/* Keys of tokens that are limited to some datasets are their own: whoever holds
+ * one can neither meet other people's keys nor be in their way. */
+static struct str key_of_token(struct request *r, struct str key)
+{
+	if (access_everywhere(&r->access))
+		return key;
+	return arena_printf(&r->arena, "%.*s %.*s", STR_ARG(r->access.token->id), STR_ARG(key));
+}
+
+int request_idempotency_key(struct request *r, struct str *key, struct err *e)
 {
 	struct str k = request_header(r, "Idempotency-Key");
 
@@ -163,6 +172,7 @@ int request_idempotency_key(const struct request *r, struct str *key, struct err
 			return err_set(e, P_INVALID, "Idempotency-Key holds more than printable ASCII");
 	if (k.n == 0 || k.n > KEY_MAX_BYTES)
 		return err_set(e, P_INVALID, "Idempotency-Key is not 1 to %d bytes long", KEY_MAX_BYTES);
+	*key = key_of_token(r, k);
 	return 0;
 }
 

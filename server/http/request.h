@@ -59,7 +59,7 @@ void request_refuse(struct request *r, const struct err *e);
 /* STR_NONE when absent; of several the first. Lives as long as the request. */
 struct str request_header(const struct request *r, const char *name);
 /* P_INVALID unless 1 to 128 printable ASCII bytes; absent: STR_NONE. */
-int request_idempotency_key(const struct request *r, struct str *key, struct err *e);
+int request_idempotency_key(struct request *r, struct str *key, struct err *e);
 /* "POST /v1/…", without the query: a retry may wait longer. */
 struct str request_line(struct request *r);
 /* The key with the hash of method, path and unpacked body. */

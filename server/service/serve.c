@@ -111,7 +111,7 @@ static void put_headers(const struct batch *b, struct answer *out)
 	answer_header(out, "X-Revision", "%.*s", STR_ARG(b->show.opened->row.revision));
 	answer_header(out, "Prefd-Next-Offset", "%llu", (unsigned long long)b->share.next_offset);
 	answer_header(out, "Prefd-Epoch-Size", "%llu", (unsigned long long)b->show.examples);
-	answer_header(out, "Cache-Control", "public, max-age=31536000, immutable");
+	answer_header(out, "Cache-Control", "%s, max-age=31536000, immutable", b->q->for_one ? "private" : "public");
 	if (b->q->coding != CODING_IDENTITY)
 		answer_header(out, "Content-Encoding", "%s", coding_name(b->q->coding));
 }
