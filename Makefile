@@ -50,6 +50,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(OBJ) $(wildcard tests/unit/*.h)
 .PHONY: units power
 units: $(UNITS)
 include tests/power/power.mk
+include tests/fuzz/fuzz.mk
 power: $(BUILD)/tests/power
 
 -include $(OBJ:.o=.d) $(BUILD)/obj/main.d
