@@ -13,7 +13,7 @@ $(BUILD)/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.
 # Each target for SECONDS_EACH, from its corpus; what is new goes into build-fuzz/new/TARGET.
 fuzz:
 	@tests/packages.sh fuzz
-	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzzers
+	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-format-nonliteral' fuzzers
 	@$(PYTHON) tests/fuzz/run.py --build build-fuzz --seconds $(SECONDS_EACH)
 
 .PHONY: fuzzers
