@@ -80,7 +80,7 @@ deb:
 .PHONY: check
 check:
 	@tests/packages.sh
-	@$(MAKE) --no-print-directory all units power
+	@$(MAKE) --no-print-directory all units replays power
 	@$(PYTHON) tests/run.py --build $(BUILD)
 
 .PHONY: check-layers
@@ -95,8 +95,8 @@ sanitize:
 	@$(MAKE) --no-print-directory sanitize-thread
 
 sanitize-address:
-	@$(MAKE) --no-print-directory BUILD=build-address SANITIZE=address,undefined CFLAGS='-O1 -g' all units
-	@$(PYTHON) tests/run.py --build build-address units http
+	@$(MAKE) --no-print-directory BUILD=build-address SANITIZE=address,undefined CFLAGS='-O1 -g' all units replays
+	@$(PYTHON) tests/run.py --build build-address units corpora http
 
 sanitize-thread:
 	@$(MAKE) --no-print-directory BUILD=build-thread SANITIZE=thread CFLAGS='-O1 -g' all units
@@ -128,4 +128,4 @@ sample:
 
 .PHONY: clean
 clean:
-	rm -rf $(BUILD) build-address build-thread
+	rm -rf $(BUILD) build-address build-thread build-fuzz

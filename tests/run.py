@@ -4,6 +4,7 @@
   tests/run.py [--build DIR] [SUITE ...]
 
 Suites: layers (the rooms' includes), units (cmocka programs DIR/tests/test_*),
+corpora (the fuzz targets over their corpora, DIR/fuzz/replay_*),
 power (the power-loss test, DIR/tests/power), http (pytest against DIR/prefd). Without a suite:
 all of these. By name only: deploy (what lies in deploy/, by the programs that read it) and deb
 (the life of the package in a Debian of its own, as root). Output is shown where something failed. The standard library is
@@ -125,6 +126,15 @@ def deb(build):
     yield from run_pytest("deb", build, "deploy/life.py")
 
 
+def corpora(build):
+    """The fuzz targets' properties over what the fuzzers found so far (tests/fuzz)."""
+    for source in sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "fuzz_*.c"))):
+        target = os.path.basename(source)[len("fuzz_"):-2]
+        status, output = execute([os.path.join(build, "fuzz", f"replay_{target}"),
+                                  os.path.join(ROOT, "tests", "fuzz", "corpus", target)], PROGRAM_SECONDS)
+        yield read_tap(f"corpus {target}", status, output)
+
+
 def power(build):
     """What it found is shown in any case: the figures are what it is for."""
     result = run_program(os.path.join(build, "tests", "power"), POWER_SECONDS)
@@ -132,7 +142,7 @@ def power(build):
     yield result
 
 
-SUITES = {"layers": layers, "units": units, "power": power, "http": http}
+SUITES = {"layers": layers, "units": units, "corpora": corpora, "power": power, "http": http}
 BY_NAME = {"deploy": deploy, "deb": deb}
 
 

@@ -14,7 +14,7 @@
 
 enum { PROMPTS = 5, CHANGES_MAX = 32, CHANGE_BYTES = 6, FILE_BYTES_MAX = 1 << 20 };
 
-static char dir[] = "/tmp/prefd-fuzz-XXXXXX";
+static char dir[] = "/dev/shm/prefd-fuzz-XXXXXX"; /* in memory: files are synced */
 static struct buf good;
 
 static void write_good(void)

@@ -5,7 +5,7 @@
 #include "../../server/service/token_file.h"
 #include "fuzz.h"
 
-static char dir[] = "/tmp/prefd-fuzz-XXXXXX";
+static char dir[] = "/dev/shm/prefd-fuzz-XXXXXX"; /* in memory: files are synced */
 static char path[64];
 
 static void remove_folder(void)
