@@ -81,6 +81,22 @@ int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, 
 int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d, struct str after,
                       struct str split, uint32_t limit, int64_t seq, unsigned what,
                       struct read_prompt **out, uint32_t *n, struct err *e);
+/* The same in order of arrival, which reads the tables as they lie. Looks at
+ * `limit` prompts at most, those behind *after (0: from the first), which it
+ * moves; looked 0: there are no more. */
+int store_prompt_arrivals(struct store *s, struct arena *a, const struct dataset *d, int64_t *after, struct str split,
+                          uint32_t limit, int64_t seq, unsigned what, struct read_prompt **out, uint32_t *n,
+                          uint32_t *looked, struct err *e);
+
+struct prompt_key {
+	struct str id;
+	int64_t key;
+};
+/* Ids and keys in byte order of ids, those after `after`, whenever they came;
+ * limit <= PAGE_MAX. */
+int store_prompt_keys(struct store *s, struct arena *a, const struct dataset *d, struct str after, uint32_t limit,
+                      struct prompt_key **out, uint32_t *n, struct err *e);
+
 /* The texts behind text_keys and messages_keys, which rise or stay. Those that
  * came in one row lie together and cost one look-up. P_GONE: one was deleted. */
 int store_texts(struct store *s, struct arena *a, const int64_t *key, size_t n, struct str *out, struct err *e);

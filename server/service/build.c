@@ -1,14 +1,13 @@
 #include "build.h"
 
-#include <pthread.h>
-
 #include "base/clock.h"
 #include "base/heap.h"
+#include "aside.h"
 #include "build_page.h"
 #include "service/snapshots.h"
 #include "store/snapshot.h"
 
-enum phase { PHASE_NEW, PHASE_RANKING, PHASE_DRAWING, PHASE_WRITING, PHASE_REPLAYING, PHASE_OVER };
+enum phase { PHASE_NEW, PHASE_GATHERING, PHASE_RANKING, PHASE_DRAWING, PHASE_WRITING, PHASE_REPLAYING, PHASE_OVER };
 
 struct build {
 	struct arena arena; /* as long as the build */
@@ -23,7 +22,8 @@ struct build {
 	struct page_source source;
 	struct build_page page[2];  /* one is used while the next is read */
 	struct build_page *next;    /* read already, or NULL */
-	struct buf after;           /* the last id that was read; empty at the start */
+	struct aside *aside;        /* reads it */
+	struct gathered gathered;   /* where the dataset itself is asked */
 	struct arena prompt;
 	struct ranks ranks;
 	struct compiler compiler;
@@ -40,7 +40,8 @@ struct build *build_new(const struct build_spec *spec)
 	b->spec.dataset = arena_str(&b->arena, spec->dataset);
 	b->spec.recipe = arena_str(&b->arena, spec->recipe);
 	b->source.prompts = PAGE_PROMPTS_FIRST;
-	b->ranks.fd = -1;
+	b->ranks.side.fd = b->gathered.prompts.fd = b->gathered.places.fd = -1;
+	b->aside = aside_new();
 	return b;
 }
 
@@ -48,11 +49,13 @@ void build_free(struct build *b)
 {
 	if (b == NULL)
 		return;
+	aside_free(b->aside);
 	snap_abandon(b->compiler.writer);
 	buf_release(&b->compiler.scratch);
 	ranks_release(&b->ranks);
 	replaying_free(b->replay);
-	buf_release(&b->after);
+	gather_close(&b->gathered);
+	buf_release(&b->source.after);
 	arena_release(&b->prompt);
 	arena_release(&b->page[0].arena);
 	arena_release(&b->page[1].arena);
@@ -62,7 +65,7 @@ void build_free(struct build *b)
 
 double build_progress(const struct build *b)
 {
-	double passes = b->recipe.goal == GOAL_QUANTILE ? 2 : 1;
+	double passes = b->recipe.has_terms && b->recipe.goal != GOAL_QUANTILE ? 1 : 2;
 	double part = b->prompts_total > 0 ? (double)b->prompts_seen / (double)b->prompts_total : 0;
 
 	if (b->phase == PHASE_OVER)
@@ -143,12 +146,31 @@ static int begin_writing(struct build *b, struct err *e)
 	b->compiler.lineage = lineage_of(b);
 	if (b->recipe.has_terms)
 		b->compiler.origin = b->recipe.terms.sampled ? ORIGIN_ON_POLICY : ORIGIN_RESCORED;
-	buf_clear(&b->after);
+	if (b->recipe.has_terms) /* a pass before this one has counted the same */
+		memset(&b->result.counts, 0, sizeof b->result.counts);
+	else
+		b->source.gathered = &b->gathered;
+	b->compiler.escaped = !b->recipe.has_terms;
+	buf_clear(&b->source.after);
 	b->prompts_seen = 0;
-	memset(&b->result.counts, 0, sizeof b->result.counts);
 	b->phase = PHASE_WRITING;
 	b->source.texts = true;
+	b->source.all = false;
 	return snap_create(&b->compiler.writer, b->spec.dir, e);
+}
+
+static int begin_phase(struct build *b, struct err *e)
+{
+	bool ranked = b->recipe.goal == GOAL_QUANTILE;
+
+	if (b->recipe.has_terms && !ranked)
+		return begin_writing(b, e);
+	b->phase = b->recipe.has_terms ? PHASE_RANKING : PHASE_GATHERING;
+	b->source.all = ranked;
+	b->source.texts = !b->recipe.has_terms;
+	if (ranked && ranks_open(&b->ranks, b->spec.dir, e) < 0)
+		return -1;
+	return b->recipe.has_terms ? 0 : gather_open(&b->gathered, b->spec.dir, e);
 }
 
 static int begin(struct build *b, struct store *db, struct err *e)
@@ -166,10 +188,7 @@ static int begin(struct build *b, struct store *db, struct err *e)
 	b->source.round = &b->round;
 	b->source.seq = b->spec.seq;
 	b->source.counts = &b->result.counts;
-	if (b->recipe.goal != GOAL_QUANTILE)
-		return begin_writing(b, e);
-	b->phase = PHASE_RANKING;
-	return ranks_open(&b->ranks, b->spec.dir, e);
+	return begin_phase(b, e);
 }
 
 /* --- a prompt ---------------------------------------------------------------------------- */
@@ -184,6 +203,15 @@ static int rank_prompt(struct build *b, const struct read_prompt *prompt, const 
 	return ranks_add(&b->ranks, x, pick_centred(picked, x, at), e);
 }
 
+static int gather_prompt(struct build *b, const struct read_prompt *prompt, const struct picked *picked, struct err *e)
+{
+	if (b->source.all && rank_prompt(b, prompt, picked, e) < 0)
+		return -1;
+	if (picked->pairs.n == 0)
+		return 0;
+	return gather_put(&b->gathered, prompt, picked, (uint32_t)b->recipe.attributes, b->recipe.reference, e);
+}
+
 static int write_prompt(struct build *b, const struct read_prompt *prompt, const struct picked *picked, struct err *e)
 {
 	if (b->replay && !replaying_takes(b->replay))
@@ -196,6 +224,18 @@ static int write_prompt(struct build *b, const struct read_prompt *prompt, const
 
 /* --- a page ------------------------------------------------------------------------------ */
 
+static int use_prompt(struct build *b, const struct read_prompt *prompt, const struct picked *picked, struct err *e)
+{
+	switch (b->phase) {
+	case PHASE_GATHERING:
+		return gather_prompt(b, prompt, picked, e);
+	case PHASE_RANKING:
+		return rank_prompt(b, prompt, picked, e);
+	default:
+		return write_prompt(b, prompt, picked, e);
+	}
+}
+
 static int use_page(struct build *b, const struct build_page *page, struct err *e)
 {
 	int rc = 0;
@@ -204,48 +244,30 @@ static int use_page(struct build *b, const struct build_page *page, struct err *
 		const struct page_prompt *p = &page->at[i];
 
 		arena_reset(&b->prompt);
-		rc = b->phase == PHASE_RANKING ? rank_prompt(b, &p->prompt, &p->picked, e)
-		                               : write_prompt(b, &p->prompt, &p->picked, e);
+		rc = use_prompt(b, &p->prompt, &p->picked, e);
 	}
 	b->prompts_seen += page->seen;
 	return rc;
 }
 
-/* Reading one page, by a thread of its own or at once. */
+/* Reading one page, aside or at once. */
 struct fetching {
 	struct build *build;
 	struct build_page *page;
 	struct store *db;
-	pthread_t thread;
-	bool aside;
 	int rc;
 	struct err err;
 };
 
-static void *fetch(void *arg)
+static void fetch(void *arg)
 {
 	struct fetching *f = arg;
-	struct build *b = f->build;
 
-	f->rc = page_read(f->page, &b->source, f->db, b->after.n > 0 ? buf_view(&b->after) : STR_NONE, &f->err);
-	if (f->rc == 0 && f->page->seen > 0) {
-		buf_clear(&b->after);
-		buf_str(&b->after, f->page->last);
-	}
-	return NULL;
+	f->rc = page_read(f->page, &f->build->source, f->db, &f->err);
 }
 
-static void fetch_aside(struct fetching *f)
+static int fetched(struct fetching *f, struct err *e)
 {
-	f->aside = pthread_create(&f->thread, NULL, fetch, f) == 0;
-	if (!f->aside)
-		fetch(f);
-}
-
-static int fetch_end(struct fetching *f, struct err *e)
-{
-	if (f->aside)
-		pthread_join(f->thread, NULL);
 	if (f->rc < 0)
 		*e = f->err;
 	else
@@ -253,7 +275,7 @@ static int fetch_end(struct fetching *f, struct err *e)
 	return f->rc;
 }
 
-/* While a page is used, the next one is read; whoever returns has joined both.
+/* While a page is used, the next one is read; whoever returns has both.
  * 1: there may be more, 0: that was all, -1. */
 static int do_page(struct build *b, struct store *db, struct err *e)
 {
@@ -264,7 +286,7 @@ static int do_page(struct build *b, struct store *db, struct err *e)
 
 	if (b->next == NULL) {
 		fetch(&f);
-		if (fetch_end(&f, e) < 0)
+		if (fetched(&f, e) < 0)
 			return -1;
 	}
 	page = b->next;
@@ -272,9 +294,10 @@ static int do_page(struct build *b, struct store *db, struct err *e)
 	if (page->seen == 0)
 		return 0;
 	f = (struct fetching){.build = b, .page = &b->page[page == &b->page[0]], .db = db};
-	fetch_aside(&f);
+	aside_begin(b->aside, fetch, &f);
 	rc = use_page(b, page, e);
-	if (fetch_end(&f, rc < 0 ? &later : e) < 0)
+	aside_end(b->aside);
+	if (fetched(&f, rc < 0 ? &later : e) < 0)
 		rc = -1;
 	return rc < 0 ? -1 : 1;
 }
@@ -309,6 +332,10 @@ static int finish(struct build *b, struct err *e)
 static int next_phase(struct build *b, struct err *e)
 {
 	switch (b->phase) {
+	case PHASE_GATHERING:
+		if (b->source.all && ranks_seal(&b->ranks, e) < 0)
+			return -1;
+		return gather_seal(&b->gathered, e) < 0 ? -1 : begin_writing(b, e);
 	case PHASE_RANKING:
 		if (ranks_seal(&b->ranks, e) < 0)
 			return -1;

@@ -1,14 +1,18 @@
 /* build.h - a snapshot's file, made in steps.
  *
- *      new --> [RANKING --> [DRAWING -->]] WRITING --> [REPLAYING -->] DONE
+ *      new --> GATHERING ----------------------------> WRITING --> DONE
+ *          \-> [RANKING --> [DRAWING -->]] WRITING --> [REPLAYING -->] DONE
  *                  \                           \-----> FAILED (the problem)
  *
- * A step reads pages of prompts, in order of their ids and as they stood at
- * the pinned number, until its time is over; between two steps nothing of the
- * store is held. Goals by quantile need a pass of their own before anything is
- * written; replay is drawn when all of a round's pairs are known, and merged
- * with those that were drawn. A build left behind leaves no file. One thread at
- * a time. */
+ * A step reads pages of prompts, as they stood at the pinned number, until its
+ * time is over; between two steps nothing of the store is held. Of a dataset
+ * they are gathered in order of arrival (gather.h) and then written in order of
+ * ids; goals by quantile are ranked on the way. A round's come in order of ids:
+ * there goals by quantile need a pass of their own before anything is written;
+ * replay is drawn when all of a round's pairs are known, and merged with those
+ * that were drawn. While a page is used, a thread of the build's reads the next
+ * one; between two steps it is idle. A build left behind leaves no file. One
+ * thread at a time. */
 #ifndef PREFD_SERVICE_BUILD_H
 #define PREFD_SERVICE_BUILD_H
 

@@ -6,7 +6,12 @@
 #include "service/snapshots.h"
 #include "round_pick.h"
 
-enum { PAGE_PROMPTS_MOST = 256, PAGE_BYTES_LOW = 2 << 20, PAGE_BYTES_HIGH = 16 << 20 };
+enum {
+	PAGE_PROMPTS_MOST = 256,
+	PAGE_BYTES_LOW = 2 << 20,
+	PAGE_BYTES_HIGH = 16 << 20,
+	PAGE_CHARACTERS_HIGH = 4 << 20, /* of texts that are still to be read: 4 bytes each at most */
+};
 
 unsigned page_what(const struct recipe *r)
 {
@@ -28,44 +33,57 @@ static int by_key(const void *a, const void *b)
 	return (x->key > y->key) - (x->key < y->key);
 }
 
-/* The messages, unless they are there, and what the pairs use, each once. */
-static size_t want_texts(const struct page_prompt *pp, struct read_prompt *prompt, struct arena *a,
-                         struct wanted_text **out)
+/* What the pairs of a prompt use, each once, and its messages unless they are there. */
+static void want_texts(struct page_prompt *pp, struct arena *a, struct buf *want)
 {
 	const struct picked *picked = &pp->picked;
-	struct wanted_text *want = ARENA_ARRAY(a, struct wanted_text, picked->n + 1);
 	bool *used = ARENA_ARRAY(a, bool, picked->n);
-	size_t n = 0;
+	struct wanted_text w = {pp->prompt.messages_key, &pp->prompt.messages};
 
-	if (prompt->messages.p == NULL)
-		want[n++] = (struct wanted_text){prompt->messages_key, &prompt->messages};
+	if (pp->prompt.messages.p == NULL)
+		buf_add(want, &w, sizeof w);
 	for (size_t k = 0; k < picked->pairs.n; k++)
 		used[picked->pairs.pair[k].chosen] = used[picked->pairs.pair[k].rejected] = true;
 	for (size_t i = 0; i < picked->n; i++) {
-		struct read_response *x = &prompt->response[picked->response[i]];
+		struct read_response *x = &pp->prompt.response[picked->response[i]];
 
+		w = (struct wanted_text){x->text_key, &x->text};
 		if (used[i])
-			want[n++] = (struct wanted_text){x->text_key, &x->text};
+			buf_add(want, &w, sizeof w);
 	}
-	qsort(want, n, sizeof *want, by_key);
-	*out = want;
-	return n;
 }
 
-static int read_texts(struct build_page *p, struct store *db, struct page_prompt *pp, struct err *e)
+static int read_wanted(struct wanted_text *want, size_t n, struct arena *a, struct store *db, struct err *e)
 {
-	struct wanted_text *want;
-	size_t n = want_texts(pp, &pp->prompt, &p->arena, &want);
-	int64_t *key = ARENA_ARRAY(&p->arena, int64_t, n);
-	struct str *text = ARENA_ARRAY(&p->arena, struct str, n);
+	int64_t *key = ARENA_ARRAY(a, int64_t, n);
+	struct str *text = ARENA_ARRAY(a, struct str, n);
+	bool sorted = true; /* as a rule */
 
+	for (size_t i = 1; i < n && sorted; i++)
+		sorted = want[i - 1].key <= want[i].key;
+	if (!sorted)
+		qsort(want, n, sizeof *want, by_key);
 	for (size_t i = 0; i < n; i++)
 		key[i] = want[i].key;
-	if (store_texts(db, &p->arena, key, n, text, e) < 0)
+	if (store_texts(db, a, key, n, text, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		*want[i].to = text[i];
 	return 0;
+}
+
+/* Of all prompts at once, in the order in which they lie. */
+static int read_texts(struct build_page *p, struct store *db, struct err *e)
+{
+	struct buf want = BUF_INIT;
+	int rc;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->at[i].picked.pairs.n > 0)
+			want_texts(&p->at[i], &p->arena, &want);
+	rc = read_wanted((struct wanted_text *)want.p, want.n / sizeof(struct wanted_text), &p->arena, db, e);
+	buf_release(&want);
+	return rc;
 }
 
 /* --- a prompt ------------------------------------------------------------------------ */
@@ -87,18 +105,16 @@ static bool in_split(const struct recipe *r, const struct read_prompt *prompt)
 }
 
 /* Keeps the prompt that stands behind the last one of the page, if it is of use. */
-static int keep(struct build_page *p, const struct page_source *src, struct store *db, struct err *e)
+static void keep(struct build_page *p, const struct page_source *src)
 {
-	struct page_prompt *pp = &p->at[p->n];
+	const struct page_prompt *pp = &p->at[p->n];
 
-	if (!src->texts) {
+	if (pp->picked.pairs.n > 0)
+		p->characters += pp->prompt.characters;
+	for (size_t i = 0; pp->picked.pairs.n > 0 && i < pp->picked.n; i++)
+		p->characters += pp->prompt.response[pp->picked.response[i]].characters;
+	if (src->all || pp->picked.pairs.n > 0)
 		p->n++;
-		return 0;
-	}
-	if (pp->picked.pairs.n == 0)
-		return 0;
-	p->n++;
-	return read_texts(p, db, pp, e);
 }
 
 /* One of a round: its own pair, or those of a recipe about its rewards. */
@@ -112,7 +128,8 @@ static int take_round_prompt(struct build_page *p, const struct page_source *src
 	if (r->published) {
 		if (pick_published(r, of_round, &p->arena, prompt, &pp->picked, src->counts, e) < 0)
 			return -1;
-		return keep(p, src, db, e);
+		keep(p, src);
+		return 0;
 	}
 	if (store_prompt_get(db, &p->arena, src->dataset, of_round->id, src->seq, page_what(r), prompt, e) < 0)
 		return e->problem == P_UNKNOWN_PROMPT ? err_set(e, P_GONE, "a prompt of the round was deleted") : -1;
@@ -122,11 +139,12 @@ static int take_round_prompt(struct build_page *p, const struct page_source *src
 		return -1;
 	if (pick_rescored(src->picker, of_round, prompt, &p->arena, &pp->picked, src->counts, e) < 0)
 		return -1;
-	return keep(p, src, db, e);
+	keep(p, src);
+	return 0;
 }
 
-static int take_prompt(struct build_page *p, const struct page_source *src, struct store *db,
-                       const struct read_prompt *prompt, struct err *e)
+static int take_prompt(struct build_page *p, const struct page_source *src, const struct read_prompt *prompt,
+                       struct err *e)
 {
 	struct page_prompt *pp = &p->at[p->n];
 
@@ -136,7 +154,8 @@ static int take_prompt(struct build_page *p, const struct page_source *src, stru
 		return -1;
 	pp->prompt = *prompt;
 	pick_prompt(src->picker, &pp->prompt, &p->arena, &pp->picked, src->counts);
-	return keep(p, src, db, e);
+	keep(p, src);
+	return 0;
 }
 
 /* --- a page -------------------------------------------------------------------------- */
@@ -150,59 +169,99 @@ static void fit_page(const struct build_page *p, struct page_source *src)
 }
 
 /* Many pairs or long texts: what is left of the page is read with the next one. */
-static bool goes_on(const struct build_page *p, uint32_t n)
+static bool goes_on(const struct build_page *p, uint32_t i, uint32_t n)
 {
-	return p->seen < n && (p->seen == 0 || p->arena.used <= PAGE_BYTES_HIGH);
+	return i < n && (i == 0 || (p->arena.used <= PAGE_BYTES_HIGH && p->characters <= PAGE_CHARACTERS_HIGH));
 }
 
-static int dataset_page(struct build_page *p, struct page_source *src, struct store *db, struct str after,
-                        struct err *e)
+static void set_after(struct page_source *src, struct str id)
+{
+	buf_clear(&src->after);
+	buf_str(&src->after, id);
+}
+
+static int dataset_page(struct build_page *p, struct page_source *src, struct store *db, struct err *e)
 {
 	struct str split = str_eq(src->recipe->split, STR("*")) ? STR_NONE : src->recipe->split;
 	struct read_prompt *prompt;
-	uint32_t n;
+	uint32_t n, i;
 
-	if (store_prompt_page(db, &p->arena, src->dataset, after, split, src->prompts, src->seq,
-	                      page_what(src->recipe), &prompt, &n, e) < 0)
+	if (store_prompt_arrivals(db, &p->arena, src->dataset, &src->arrived, split, src->prompts, src->seq,
+	                          page_what(src->recipe), &prompt, &n, &p->seen, e) < 0)
 		return -1;
 	p->at = ARENA_ARRAY(&p->arena, struct page_prompt, n);
-	for (; goes_on(p, n); p->seen++) {
-		if (take_prompt(p, src, db, &prompt[p->seen], e) < 0)
+	for (i = 0; goes_on(p, i, n); i++)
+		if (take_prompt(p, src, &prompt[i], e) < 0)
 			return -1;
-		p->last = prompt[p->seen].id;
+	if (i < n) {
+		src->arrived = prompt[i - 1].key;
+		p->seen = i;
 	}
-	return 0;
+	return src->texts ? read_texts(p, db, e) : 0;
 }
 
-static int round_page(struct build_page *p, struct page_source *src, struct store *db, struct str after,
-                      struct err *e)
+static int round_page(struct build_page *p, struct page_source *src, struct store *db, struct err *e)
 {
 	unsigned what = src->recipe->published && src->texts ? READ_MESSAGES : 0;
 	struct round_prompt *prompt;
 	uint32_t n;
 
-	if (store_round_page(db, &p->arena, src->round, after, src->prompts, src->seq, what, &prompt, &n, e) < 0)
+	if (store_round_page(db, &p->arena, src->round, buf_view(&src->after), src->prompts, src->seq, what, &prompt, &n,
+	                     e) < 0)
 		return -1;
 	p->at = ARENA_ARRAY(&p->arena, struct page_prompt, n);
-	for (; goes_on(p, n); p->seen++) {
+	for (; goes_on(p, p->seen, n); p->seen++)
 		if (take_round_prompt(p, src, db, &prompt[p->seen], e) < 0)
 			return -1;
-		p->last = prompt[p->seen].id;
+	if (p->seen > 0)
+		set_after(src, prompt[p->seen - 1].id);
+	return src->texts ? read_texts(p, db, e) : 0;
+}
+
+/* Ids come from the database, which knows their order. One that is not there
+ * any more was deleted, and so the snapshot is another. */
+static int gathered_page(struct build_page *p, struct page_source *src, struct store *db, struct err *e)
+{
+	struct prompt_key *id;
+	uint32_t n;
+
+	if (store_prompt_keys(db, &p->arena, src->dataset, buf_view(&src->after), src->prompts, &id, &n, e) < 0)
+		return -1;
+	if (n == 0 && src->gathered->taken < src->gathered->n)
+		return err_set(e, P_GONE, "a prompt was deleted");
+	p->at = ARENA_ARRAY(&p->arena, struct page_prompt, n);
+	for (; goes_on(p, p->seen, n); p->seen++) {
+		struct page_prompt *pp = &p->at[p->n];
+		int rc = gather_take(src->gathered, id[p->seen].key, src->recipe->reference, &p->arena, &pp->prompt,
+		                     &pp->picked, e);
+
+		if (rc < 0)
+			return -1;
+		p->n += (uint32_t)rc;
 	}
+	if (p->seen > 0)
+		set_after(src, id[p->seen - 1].id);
 	return 0;
 }
 
-int page_read(struct build_page *p, struct page_source *src, struct store *db, struct str after, struct err *e)
+static int read_by(struct build_page *p, struct page_source *src, struct store *db, struct err *e)
+{
+	if (src->recipe->has_terms)
+		return round_page(p, src, db, e);
+	return (src->gathered ? gathered_page : dataset_page)(p, src, db, e);
+}
+
+int page_read(struct build_page *p, struct page_source *src, struct store *db, struct err *e)
 {
 	int rc;
 
 	arena_reset(&p->arena);
 	p->n = p->seen = 0;
-	p->last = STR_NONE;
+	p->characters = 0;
 	/* One moment a page: its texts cost a third less than each on its own. */
 	if (store_read_begin(db, e) < 0)
 		return -1;
-	rc = (src->recipe->has_terms ? round_page : dataset_page)(p, src, db, after, e);
+	rc = read_by(p, src, db, e);
 	store_read_end(db);
 	fit_page(p, src);
 	return rc;

@@ -212,7 +212,7 @@ static void put_answer(struct compiler *c, const struct read_response *x, const 
 	bool rewarded = p->c[i].goal.p != NULL;
 
 	*out = (struct snap_response){
-		.text = escaped(c, x->text, a),
+		.text = c->escaped ? x->text : escaped(c, x->text, a),
 		.id = x->id,
 		.score = rewarded ? number(a, p->c[i].reward) : STR_NONE,
 		.goal = g->json[i],

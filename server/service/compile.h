@@ -42,6 +42,7 @@ struct compiler {
 	const struct ranks *ranks; /* for goals by quantile */
 	struct sha256 *hash;
 	struct snap_writer *writer;
+	bool escaped;       /* texts of responses come as the file wants them */
 	enum origin origin; /* of all pairs of compile_prompt */
 	struct str lineage; /* the same; "" of judged ones */
 	struct findings found;

@@ -1,18 +1,14 @@
 /* ranks.h - very many numbers, kept outside the heap.
  *
- * Numbers are appended to an unlinked file; once sealed they are mapped,
- * shared with the file and sorted there, so the process's own memory does not
- * grow with them. One thread at a time. */
+ * Numbers are appended to a side file; once sealed they are mapped and sorted
+ * there. One thread at a time. */
 #ifndef PREFD_SERVICE_RANKS_H
 #define PREFD_SERVICE_RANKS_H
 
-#include <stdint.h>
-#include "base/buf.h"
-#include "base/err.h"
+#include "side.h"
 
 struct ranks {
-	int fd;
-	struct buf pending; /* not yet written */
+	struct side side;
 	uint64_t n;
 	double *sorted;     /* n of them, ascending; NULL until sealed */
 };

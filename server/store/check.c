@@ -345,6 +345,7 @@ int store_check(struct store *s, void (*report)(void *ctx, const char *finding),
 	if (s->in_group)
 		return err_set(e, P_INTERNAL, "a check inside a transaction");
 	arena_init(&c.page);
+	sqlite3_exec(s->db, "PRAGMA cell_size_check=ON", NULL, NULL, NULL);
 	rc = tx_read_begin(s, &begun, e);
 	if (rc == 0)
 		rc = check_integrity(&c, e);

@@ -9,6 +9,86 @@
 
 #include "read_inside.h"
 
+/* --- tables beside prompts ----------------------------------------------------------- */
+
+enum { SWEEP_HOPS_MAX = 8 }; /* rows passed over: dearer than that is a look-up */
+
+void reading_init(struct reading *r, struct store *s, struct arena *a, int64_t seq, unsigned what)
+{
+	*r = (struct reading){
+		.s = s,
+		.a = a,
+		.seq = seq,
+		.what = what,
+		.prompts.sql = SQL_PROMPT_FROM,
+		.responses.sql = SQL_RESPONSE_FROM,
+		.scores.sql = SQL_SCORE_FROM,
+		.votes.sql = SQL_VOTE_FROM,
+		.logprobs.sql = SQL_LOGPROB_FROM,
+	};
+}
+
+static void sweep_end(struct sweep *w)
+{
+	if (w->prompt)
+		query_close(&w->q);
+	w->prompt = 0;
+	w->over = false;
+}
+
+void reading_end(struct reading *r)
+{
+	sweep_end(&r->prompts);
+	sweep_end(&r->responses);
+	sweep_end(&r->scores);
+	sweep_end(&r->votes);
+	sweep_end(&r->logprobs);
+}
+
+static int sweep_step(struct sweep *w, struct err *e)
+{
+	int rc = query_step(&w->q, e);
+
+	w->prompt = rc == 1 ? column_int(&w->q, 0) : 0;
+	w->over = rc == 0;
+	return rc;
+}
+
+/* From the row that stands to the first one of the prompt that had come. */
+static int sweep_stop(struct reading *r, struct sweep *w, int64_t prompt, struct err *e)
+{
+	while (w->prompt == prompt && column_int(&w->q, 1) > r->seq)
+		if (sweep_step(w, e) < 0)
+			return -1;
+	return w->prompt == prompt;
+}
+
+int sweep_first(struct reading *r, struct sweep *w, int64_t prompt, struct err *e)
+{
+	for (int hops = 0; w->prompt > 0 && w->prompt < prompt && hops < SWEEP_HOPS_MAX; hops++)
+		if (sweep_step(w, e) < 0)
+			return -1;
+	if (w->over)
+		return 0;
+	if (w->prompt < prompt) {
+		sweep_end(w);
+		query_open(&w->q, r->s, w->sql);
+		bind_int(&w->q, prompt);
+		if (sweep_step(w, e) < 0)
+			return -1;
+	}
+	return sweep_stop(r, w, prompt, e);
+}
+
+int sweep_next(struct reading *r, struct sweep *w, struct err *e)
+{
+	int64_t prompt = w->prompt;
+
+	return sweep_step(w, e) < 0 ? -1 : sweep_stop(r, w, prompt, e);
+}
+
+/* --- names ---------------------------------------------------------------------------- */
+
 int reading_name(struct reading *r, int64_t key, struct str *name, struct err *e)
 {
 	struct name_slot *memo = &r->memo[(uint64_t)key % MEMO_SLOTS];
@@ -39,7 +119,7 @@ static int reading_round(struct reading *r, int64_t key, struct str *id, struct 
 		rc = query_step(&q, e);
 		if (rc <= 0)
 			return rc < 0 ? -1 : err_set(e, P_INTERNAL, "the database has lost a round");
-		*memo = (struct name_slot){key, arena_str(r->a, column_text(&q, 0))};
+		*memo = (struct name_slot){key, arena_str(r->a, column_blob(&q, 0))};
 		query_close(&q);
 	}
 	*id = memo->name;
@@ -51,16 +131,16 @@ static int reading_round(struct reading *r, int64_t key, struct str *id, struct 
 static int read_response(struct reading *r, struct query *q, struct read_response *out, struct err *e)
 {
 	*out = (struct read_response){
-		.key = column_int(q, 0),
-		.id = arena_str(r->a, column_text(q, 1)),
-		.text_key = column_int(q, 2),
-		.characters = (uint32_t)column_int(q, 4),
-		.tokens = column_null(q, 6) ? -1 : column_int(q, 6),
-		.finish_reason = arena_str(r->a, column_text(q, 7)),
+		.key = column_int(q, 2),
+		.id = arena_str(r->a, column_blob(q, 3)),
+		.text_key = column_int(q, 4),
+		.characters = (uint32_t)column_int(q, 6),
+		.tokens = column_null(q, 8) ? -1 : column_int(q, 8),
+		.finish_reason = arena_str(r->a, column_text(q, 9)),
 	};
-	column_bytes(q, 3, out->text_hash, sizeof out->text_hash);
-	return reading_name(r, column_int(q, 5), &out->model, e) < 0 ? -1
-	                                                             : reading_round(r, column_int(q, 8), &out->round, e);
+	column_bytes(q, 5, out->text_hash, sizeof out->text_hash);
+	return reading_name(r, column_int(q, 7), &out->model, e) < 0 ? -1
+	                                                             : reading_round(r, column_int(q, 10), &out->round, e);
 }
 
 /* All versions up to seq go by; the last of each stays. Into s->rows, by key. */
@@ -68,19 +148,12 @@ static int gather_responses(struct reading *r, int64_t prompt, struct err *e)
 {
 	struct buf *rows = &r->s->rows;
 	struct read_response next, *last = NULL;
-	struct query q;
 	int rc;
 
 	buf_clear(rows);
-	query_open(&q, r->s, SQL_RESPONSE_PAGE);
-	bind_int(&q, prompt);
-	bind_int(&q, 0);
-	bind_int(&q, r->seq);
-	while ((rc = query_step(&q, e)) == 1) {
-		if (read_response(r, &q, &next, e) < 0) {
-			query_close(&q);
+	for (rc = sweep_first(r, &r->responses, prompt, e); rc == 1; rc = sweep_next(r, &r->responses, e)) {
+		if (read_response(r, &r->responses.q, &next, e) < 0)
 			return -1;
-		}
 		if (last && last->key == next.key)
 			*last = next;
 		else
@@ -125,31 +198,30 @@ static int read_responses(struct reading *r, struct read_prompt *p, struct err *
 
 /* --- prompts ------------------------------------------------------------------------- */
 
-/* 1: there at seq and in the split, 0: not, -1. */
+/* All versions up to seq go by. 1: there at seq and in the split, 0: not, -1. */
 static int read_prompt_row(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, int64_t *metadata,
                            struct err *e)
 {
-	struct query q;
-	int rc = prompt_at(&q, r->s, prompt, r->seq, e);
+	struct query *q = &r->prompts.q;
+	bool there = false;
+	int rc;
 
-	if (rc <= 0)
-		return rc;
-	if (split.p && !str_eq(split, column_text(&q, 5))) {
-		query_close(&q);
-		return 0;
+	for (rc = sweep_first(r, &r->prompts, prompt, e); rc == 1; rc = sweep_next(r, &r->prompts, e)) {
+		there = !split.p || str_eq(split, column_blob(q, 6));
+		if (!there)
+			continue;
+		*p = (struct read_prompt){
+			.key = prompt,
+			.id = arena_str(r->a, column_blob(q, 2)),
+			.characters = (uint32_t)column_int(q, 4),
+			.messages_key = column_int(q, 5),
+			.split = arena_str(r->a, column_blob(q, 6)),
+			.source = arena_str(r->a, column_text(q, 7)),
+		};
+		column_bytes(q, 3, p->messages_hash, sizeof p->messages_hash);
+		*metadata = column_int(q, 8);
 	}
-	*p = (struct read_prompt){
-		.key = prompt,
-		.id = arena_str(r->a, column_text(&q, 1)),
-		.characters = (uint32_t)column_int(&q, 3),
-		.split = arena_str(r->a, column_text(&q, 5)),
-		.source = arena_str(r->a, column_text(&q, 6)),
-	};
-	column_bytes(&q, 2, p->messages_hash, sizeof p->messages_hash);
-	p->messages_key = column_int(&q, 4);
-	*metadata = column_int(&q, 7);
-	query_close(&q);
-	return 1;
+	return rc < 0 ? -1 : there;
 }
 
 static int read_prompt(struct reading *r, int64_t prompt, struct str split, struct read_prompt *p, struct err *e)
@@ -170,22 +242,27 @@ static int read_prompt(struct reading *r, int64_t prompt, struct str split, stru
 int store_prompt_get(struct store *s, struct arena *a, const struct dataset *d, struct str id, int64_t seq,
                      unsigned what, struct read_prompt *out, struct err *e)
 {
-	struct reading r = {.s = s, .a = a, .seq = seq, .what = what};
+	struct reading r;
 	int64_t prompt;
 	bool begun;
 	int rc;
 
 	if (tx_read_begin(s, &begun, e) < 0)
 		return -1;
+	reading_init(&r, s, a, seq, what);
 	rc = prompt_find(s, d->key, id, &prompt, e);
 	if (rc == 1)
 		rc = read_prompt(&r, prompt, STR_NONE, out, e);
+	reading_end(&r);
 	tx_read_end(s, begun);
 	if (rc == 0)
 		return err_set(e, P_UNKNOWN_PROMPT, "there is no prompt \"%.*s\"", STR_ARG(id));
 	return rc < 0 ? -1 : 0;
 }
 
+/* --- pages ---------------------------------------------------------------------------- */
+
+/* In order of ids keys do not rise: every prompt is a look-up. */
 static int read_page(struct reading *r, int64_t dataset, struct str after, struct str split, uint32_t limit,
                      struct read_prompt *out, uint32_t *n, struct err *e)
 {
@@ -203,6 +280,7 @@ static int read_page(struct reading *r, int64_t dataset, struct str after, struc
 			return -1;
 		}
 		*n += (uint32_t)rc;
+		reading_end(r);
 	}
 	query_close(&q);
 	return 0;
@@ -212,7 +290,7 @@ int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d,
                       struct str split, uint32_t limit, int64_t seq, unsigned what,
                       struct read_prompt **out, uint32_t *n, struct err *e)
 {
-	struct reading r = {.s = s, .a = a, .seq = seq, .what = what};
+	struct reading r;
 	bool begun;
 	int rc;
 
@@ -222,7 +300,71 @@ int store_prompt_page(struct store *s, struct arena *a, const struct dataset *d,
 	*out = ARENA_ARRAY(a, struct read_prompt, limit);
 	if (tx_read_begin(s, &begun, e) < 0)
 		return -1;
+	reading_init(&r, s, a, seq, what);
 	rc = read_page(&r, d->key, after, split, limit, *out, n, e);
+	reading_end(&r);
 	tx_read_end(s, begun);
 	return rc;
+}
+
+/* They come in order of keys, as the tables beside them. */
+static int read_arrivals(struct reading *r, int64_t dataset, struct str split, uint32_t limit, int64_t *after,
+                         struct read_prompt *out, uint32_t *n, uint32_t *looked, struct err *e)
+{
+	struct query q;
+	int rc = 0;
+
+	query_open(&q, r->s, SQL_PROMPT_SUM_FROM);
+	bind_int(&q, dataset);
+	bind_int(&q, *after + 1);
+	while (*looked < limit && (rc = query_step(&q, e)) == 1) {
+		*after = column_int(&q, 0);
+		rc = read_prompt(r, *after, split, &out[*n], e);
+		if (rc < 0)
+			break;
+		*n += (uint32_t)rc;
+		++*looked;
+	}
+	query_close(&q);
+	return rc < 0 ? -1 : 0;
+}
+
+int store_prompt_arrivals(struct store *s, struct arena *a, const struct dataset *d, int64_t *after, struct str split,
+                          uint32_t limit, int64_t seq, unsigned what, struct read_prompt **out, uint32_t *n,
+                          uint32_t *looked, struct err *e)
+{
+	struct reading r;
+	bool begun;
+	int rc;
+
+	*n = *looked = 0;
+	if (limit > PAGE_MAX)
+		limit = PAGE_MAX;
+	*out = ARENA_ARRAY(a, struct read_prompt, limit);
+	if (tx_read_begin(s, &begun, e) < 0)
+		return -1;
+	reading_init(&r, s, a, seq, what);
+	rc = read_arrivals(&r, d->key, split, limit, after, *out, n, looked, e);
+	reading_end(&r);
+	tx_read_end(s, begun);
+	return rc;
+}
+
+int store_prompt_keys(struct store *s, struct arena *a, const struct dataset *d, struct str after, uint32_t limit,
+                      struct prompt_key **out, uint32_t *n, struct err *e)
+{
+	struct query q;
+	int rc = 0;
+
+	*n = 0;
+	if (limit > PAGE_MAX)
+		limit = PAGE_MAX;
+	*out = ARENA_ARRAY(a, struct prompt_key, limit);
+	query_open(&q, s, SQL_PROMPT_PAGE);
+	bind_int(&q, d->key);
+	bind_text(&q, after.p ? after : STR(""));
+	while (*n < limit && (rc = query_step(&q, e)) == 1)
+		(*out)[(*n)++] = (struct prompt_key){arena_str(a, column_blob(&q, 0)), column_int(&q, 1)};
+	query_close(&q);
+	return rc < 0 ? -1 : 0;
 }

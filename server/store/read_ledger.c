@@ -16,25 +16,20 @@ struct score_row {
 static int gather_scores(struct reading *r, int64_t prompt, struct err *e)
 {
 	struct buf *rows = &r->s->more;
-	struct query q;
+	struct query *q = &r->scores.q;
 	int rc;
 
 	buf_clear(rows);
-	query_open(&q, r->s, SQL_SCORE_PAGE);
-	bind_int(&q, prompt);
-	bind_int(&q, r->seq);
-	while ((rc = query_step(&q, e)) == 1) {
+	for (rc = sweep_first(r, &r->scores, prompt, e); rc == 1; rc = sweep_next(r, &r->scores, e)) {
 		struct score_row row = {
-			.k = {prompt, column_int(&q, 0), column_int(&q, 1), column_int(&q, 2)},
-			.v = {column_real(&q, 4), (int)column_int(&q, 5), column_int(&q, 6), column_int(&q, 3)},
-			.rationale = column_int(&q, 7),
+			.k = {prompt, column_int(q, 2), column_int(q, 3), column_int(q, 4)},
+			.v = {column_real(q, 5), (int)column_int(q, 6), column_int(q, 7), column_int(q, 1)},
+			.rationale = column_int(q, 8),
 		};
 
 		if (reading_name(r, row.k.attribute, &row.attribute, e) < 0 ||
-		    reading_name(r, row.k.judge, &row.judge, e) < 0) {
-			query_close(&q);
+		    reading_name(r, row.k.judge, &row.judge, e) < 0)
 			return -1;
-		}
 		buf_add(rows, &row, sizeof row);
 	}
 	return rc;
@@ -127,23 +122,18 @@ struct logprob_row {
 static int gather_logprobs(struct reading *r, int64_t prompt, struct err *e)
 {
 	struct buf *rows = &r->s->more;
-	struct query q;
+	struct query *q = &r->logprobs.q;
 	int rc;
 
 	buf_clear(rows);
-	query_open(&q, r->s, SQL_LOGPROB_PAGE);
-	bind_int(&q, prompt);
-	bind_int(&q, r->seq);
-	while ((rc = query_step(&q, e)) == 1) {
+	for (rc = sweep_first(r, &r->logprobs, prompt, e); rc == 1; rc = sweep_next(r, &r->logprobs, e)) {
 		struct logprob_row row = {
-			.response = column_int(&q, 0),
-			.l.l = {.logprob = column_real(&q, 2), .tokens = column_null(&q, 3) ? -1 : column_int(&q, 3)},
+			.response = column_int(q, 2),
+			.l.l = {.logprob = column_real(q, 4), .tokens = column_null(q, 5) ? -1 : column_int(q, 5)},
 		};
 
-		if (reading_name(r, column_int(&q, 1), &row.l.l.model, e) < 0) {
-			query_close(&q);
+		if (reading_name(r, column_int(q, 3), &row.l.l.model, e) < 0)
 			return -1;
-		}
 		buf_add(rows, &row, sizeof row);
 	}
 	return rc;
@@ -224,17 +214,14 @@ static int gather_votes(struct reading *r, const struct read_prompt *p, struct e
 {
 	struct buf *rows = &r->s->more;
 	struct place *place = NULL;
-	struct query q;
+	struct query *q = &r->votes.q;
 	int rc;
 
 	buf_clear(rows);
-	query_open(&q, r->s, SQL_VOTE_PAGE);
-	bind_int(&q, p->key);
-	bind_int(&q, r->seq);
-	while ((rc = query_step(&q, e)) == 1) {
+	for (rc = sweep_first(r, &r->votes, p->key, e); rc == 1; rc = sweep_next(r, &r->votes, e)) {
 		struct vote_row row = {
-			.k = {p->key, column_int(&q, 0), column_int(&q, 1), column_int(&q, 2)},
-			.v = {column_int(&q, 4), column_real(&q, 5), column_int(&q, 6), column_int(&q, 3)},
+			.k = {p->key, column_int(q, 2), column_int(q, 3), column_int(q, 4)},
+			.v = {column_int(q, 5), column_real(q, 6), column_int(q, 7), column_int(q, 1)},
 		};
 		uint32_t a, b;
 
@@ -245,10 +232,8 @@ static int gather_votes(struct reading *r, const struct read_prompt *p, struct e
 			continue;
 		row.low = a < b ? a : b;
 		row.high = a < b ? b : a;
-		if (reading_name(r, row.k.judge, &row.judge, e) < 0) {
-			query_close(&q);
+		if (reading_name(r, row.k.judge, &row.judge, e) < 0)
 			return -1;
-		}
 		buf_add(rows, &row, sizeof row);
 	}
 	return rc;

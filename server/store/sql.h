@@ -61,6 +61,8 @@
 	X(PROMPT_KEY_DELETE, "DELETE FROM prompt_key WHERE dataset=? AND id=?") \
 	X(PROMPT_AT, "SELECT seq, id, hash, characters, messages, split, source, metadata FROM prompt" \
 	  " WHERE prompt=? AND seq<=? ORDER BY seq DESC LIMIT 1") \
+	X(PROMPT_FROM, "SELECT prompt, seq, id, hash, characters, messages, split, source, metadata FROM prompt" \
+	  " WHERE prompt>=? ORDER BY prompt, seq") \
 	X(PROMPT_INSERT, "INSERT INTO prompt VALUES (?,?,?,?,?,?,?,?,?)") \
 	X(PROMPT_SLICE, "SELECT seq, messages, metadata, id FROM prompt WHERE prompt=? ORDER BY seq LIMIT ?") \
 	X(PROMPT_DELETE, "DELETE FROM prompt WHERE prompt=? AND seq=?") \
@@ -79,6 +81,8 @@
 	X(RESPONSE_PAGE, "SELECT response, id, text, hash, characters, model, tokens, finish_reason, round" \
 	  " FROM response" \
 	  " WHERE prompt=? AND response>? AND seq<=? ORDER BY response, seq") \
+	X(RESPONSE_FROM, "SELECT prompt, seq, response, id, text, hash, characters, model, tokens, finish_reason, round" \
+	  " FROM response WHERE prompt>=? ORDER BY prompt, response, seq") \
 	X(RESPONSE_INSERT, "INSERT INTO response VALUES (?,?,?,?,?,?,?,?,?,?,?)") \
 	X(RESPONSE_DELETE, "DELETE FROM response WHERE prompt=? AND response=? AND seq=?") \
 	X(RESPONSE_SLICE, "SELECT response, seq, id, text, characters, model FROM response" \
@@ -91,8 +95,8 @@
 	X(RESPONSE_MORE, "SELECT 1 FROM response WHERE prompt=? AND response=? LIMIT 1") \
 	\
 	X(SCORE_LEDGER, "SELECT value, status, at, seq FROM score WHERE " SCORE_IS " ORDER BY seq") \
-	X(SCORE_PAGE, "SELECT response, attribute, judge, seq, value, status, at, rationale FROM score" \
-	  " WHERE prompt=? AND seq<=? ORDER BY response, attribute, judge, seq") \
+	X(SCORE_FROM, "SELECT prompt, seq, response, attribute, judge, value, status, at, rationale FROM score" \
+	  " WHERE prompt>=? ORDER BY prompt, response, attribute, judge, seq") \
 	X(SCORE_ANY_GOOD, "SELECT 1 FROM score WHERE prompt=? AND status=2 LIMIT 1") \
 	X(SCORE_INSERT, "INSERT INTO score VALUES (?,?,?,?,?,?,?,?,?)") \
 	X(SCORE_DELETE, "DELETE FROM score WHERE " SCORE_IS " AND seq=?") \
@@ -101,8 +105,8 @@
 	\
 	X(VOTE_LEDGER, "SELECT chosen, strength, at, seq FROM comparison" \
 	  " WHERE prompt=? AND low=? AND high=? AND judge=? ORDER BY seq") \
-	X(VOTE_PAGE, "SELECT low, high, judge, seq, chosen, strength, at FROM comparison" \
-	  " WHERE prompt=? AND seq<=? ORDER BY low, high, judge, seq") \
+	X(VOTE_FROM, "SELECT prompt, seq, low, high, judge, chosen, strength, at FROM comparison" \
+	  " WHERE prompt>=? ORDER BY prompt, low, high, judge, seq") \
 	X(VOTE_INSERT, "INSERT INTO comparison VALUES (?,?,?,?,?,?,?,?)") \
 	X(VOTE_DELETE, "DELETE FROM comparison WHERE prompt=? AND low=? AND high=? AND judge=? AND seq=?") \
 	X(VOTE_SLICE, "SELECT low, high, judge, seq, chosen, strength, at FROM comparison" \
@@ -111,6 +115,8 @@
 	X(LOGPROB_FIND, "SELECT seq FROM logprob WHERE prompt=? AND response=? AND model=?") \
 	X(LOGPROB_PAGE, "SELECT response, model, logprob, tokens FROM logprob" \
 	  " WHERE prompt=? AND seq<=? ORDER BY response, model") \
+	X(LOGPROB_FROM, "SELECT prompt, seq, response, model, logprob, tokens FROM logprob" \
+	  " WHERE prompt>=? ORDER BY prompt, response, model") \
 	X(LOGPROB_INSERT, "INSERT INTO logprob VALUES (?,?,?,?,?,?)") \
 	X(LOGPROB_SLICE, "SELECT response, model FROM logprob WHERE prompt=? ORDER BY response, model LIMIT ?") \
 	X(LOGPROB_DELETE, "DELETE FROM logprob WHERE prompt=? AND response=? AND model=?") \

@@ -47,6 +47,8 @@ int64_t column_int(struct query *q, int i);
 double column_real(struct query *q, int i);
 bool column_null(struct query *q, int i);
 struct str column_text(struct query *q, int i); /* STR_NONE for NULL */
+/* Also of a text that is not NULL: asked for text, SQLite copies it to put a NUL
+ * behind. It lies in the page then: nothing may be written before it is used. */
 struct str column_blob(struct query *q, int i);
 /* Exactly n bytes: a blob of another length comes out as zeros. */
 void column_bytes(struct query *q, int i, void *out, size_t n);

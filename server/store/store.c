@@ -77,7 +77,8 @@ static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 	int rc;
 
 	/* Looking through each page that comes from the file is for who writes
-	 * into it: in random order it takes a quarter of a reader's time. */
+	 * into it, and for store_check: in random order it takes a quarter of a
+	 * reader's time. */
 	snprintf(sql, sizeof sql,
 	         "PRAGMA cache_size=-%d; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;"
 	         "PRAGMA cell_size_check=%s; PRAGMA trusted_schema=OFF; PRAGMA synchronous=%s",

@@ -26,7 +26,7 @@ int text_get(struct store *s, struct arena *a, int64_t key, struct str *body, st
 		return -1;
 	if (rc == 0)
 		return err_set(e, P_GONE, "the text was deleted");
-	*body = arena_str(a, column_text(&q, 0));
+	*body = arena_str(a, column_blob(&q, 0));
 	query_close(&q);
 	return 0;
 }
@@ -64,7 +64,7 @@ int store_texts(struct store *s, struct arena *a, const int64_t *key, size_t n, 
 		if (rc == 0 && at != key[i])
 			rc = err_set(e, P_GONE, "the text was deleted");
 		if (rc == 0)
-			out[i] = arena_str(a, column_text(&q, 1));
+			out[i] = arena_str(a, column_blob(&q, 1));
 	}
 	query_close(&q);
 	return rc;

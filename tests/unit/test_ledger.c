@@ -478,6 +478,54 @@ static void pages_follow_ids_not_arrival(void **state)
 	assert_str(p[0].messages, messages);
 }
 
+/* Arrival: c a b d. A row takes a number and each score the next: by 4 c and a were there. */
+static void prompts_come_in_order_of_arrival_too(void **state)
+{
+	struct kit *k = *state;
+	const char *id[] = {"c", "a", "b", "d"};
+	struct read_prompt *p;
+	struct prompt_key *key;
+	struct dataset d;
+	int64_t after = 0;
+	uint32_t n, looked;
+
+	for (int i = 0; i < 4; i++) {
+		struct response r = response_of(id[i], id[i], NULL);
+		struct row row = record_of(id[i], messages, &r, 1);
+
+		row.record.split = i == 1 ? STR("test") : STR("train");
+		kit_ok(k, kit_put(k, &row, CONFLICT_REFUSE));
+		kit_score(k, id[i], score_of("j", "overall", i + 1, 1));
+	}
+	d = kit_get(k);
+	kit_ok(k, store_prompt_arrivals(k->r, &k->a, &d, &after, STR_NONE, 3, SEQ_LATEST, READ_SCORES, &p, &n, &looked, &k->e));
+	assert_int_equal(n, 3);
+	assert_int_equal(looked, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_str(p[i].id, id[i]);
+		assert_int_equal(p[i].responses, 1);
+		assert_str(p[i].response[0].id, id[i]);
+		assert_int_equal(p[i].response[0].scores, 1);
+		assert_true(p[i].response[0].score[0].s.value == i + 1);
+	}
+	assert_int_equal(after, p[2].key);
+	kit_ok(k, store_prompt_arrivals(k->r, &k->a, &d, &after, STR_NONE, 3, SEQ_LATEST, 0, &p, &n, &looked, &k->e));
+	assert_int_equal(n, 1);
+	assert_str(p[0].id, "d");
+	kit_ok(k, store_prompt_arrivals(k->r, &k->a, &d, &after, STR_NONE, 3, SEQ_LATEST, 0, &p, &n, &looked, &k->e));
+	assert_int_equal(looked, 0);
+	after = 0; /* of another split, or not come yet: looked at, not there */
+	kit_ok(k, store_prompt_arrivals(k->r, &k->a, &d, &after, STR("train"), 9, 4, READ_SCORES, &p, &n, &looked, &k->e));
+	assert_int_equal(looked, 4);
+	assert_int_equal(n, 1);
+	assert_str(p[0].id, "c");
+	kit_ok(k, store_prompt_keys(k->r, &k->a, &d, STR("a"), 2, &key, &n, &k->e));
+	assert_int_equal(n, 2);
+	assert_str(key[0].id, "b");
+	assert_str(key[1].id, "c");
+	assert_true(key[1].key < key[0].key);
+}
+
 static void reads_between_begin_and_end_see_one_moment(void **state)
 {
 	struct kit *k = *state;
@@ -599,6 +647,7 @@ int main(void)
 		KIT_TEST(the_first_logprob_stays),
 		KIT_TEST(unknown_things_are_named),
 		KIT_TEST(pages_follow_ids_not_arrival),
+		KIT_TEST(prompts_come_in_order_of_arrival_too),
 		KIT_TEST(reads_between_begin_and_end_see_one_moment),
 		KIT_TEST(a_judge_sees_what_it_has_not_scored),
 		KIT_TEST(the_queue_goes_page_by_page),
