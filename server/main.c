@@ -186,6 +186,8 @@ static int usage(FILE *to, int status)
 	        "  round     show and drive a round: samples, rewards, pairs\n"
 	        "  token     make, list and revoke the tokens that let clients in\n"
 	        "  check     check the settings, the database and the snapshot files\n"
+	        "  backup    make a backup, while the daemon serves\n"
+	        "  restore   make a data folder of a backup\n"
 	        "  routes    list what the daemon answers to\n\n"
 	        "`prefd COMMAND --help` tells more. Version %s.\n",
 	        PREFD_VERSION);
@@ -223,6 +225,10 @@ int main(int argc, char **argv)
 		return cli_token(argc - 1, argv + 1);
 	if (strcmp(command, "check") == 0)
 		return cli_check(argc - 1, argv + 1);
+	if (strcmp(command, "backup") == 0)
+		return cli_backup(argc - 1, argv + 1);
+	if (strcmp(command, "restore") == 0)
+		return cli_restore(argc - 1, argv + 1);
 	if (strcmp(command, "routes") == 0)
 		return routes(help);
 	if (strcmp(command, "--version") == 0)

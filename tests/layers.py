@@ -53,7 +53,7 @@ VENDORS = {  # header (or folder of headers): the one room that may include it
 
 LIBC = set("""
     assert.h ctype.h errno.h fcntl.h float.h getopt.h inttypes.h limits.h locale.h math.h netdb.h poll.h
-    pthread.h sched.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h
+    pthread.h sched.h semaphore.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h
     string.h strings.h threads.h time.h unistd.h dirent.h malloc.h
     arpa/inet.h netinet/in.h netinet/tcp.h
     sys/file.h sys/ioctl.h sys/mman.h sys/random.h sys/resource.h sys/socket.h sys/stat.h sys/statvfs.h

@@ -13,6 +13,7 @@
 	X(listen, text, "127.0.0.1:8420", 0, 0, restart, "ADDRESS:PORT to serve on; port 0 takes a free one") \
 	X(data, text, "prefd-data", 0, 0, restart, "folder of the database, the snapshots and the spools") \
 	X(store, text, "sqlite", 0, 0, restart, "where rows are kept: sqlite (in the data folder)") \
+	X(backups, text, "prefd-backups", 0, 0, restart, "folder that backups are made in") \
 	X(log_level, text, "info", 0, 0, reload, "error, warn, info or debug") \
 	X(http_threads, whole, "2", 1, 64, restart, "threads that receive and answer") \
 	X(http_connections, whole, "1024", 8, 65536, restart, "open connections at most") \

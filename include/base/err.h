@@ -26,6 +26,7 @@
 	X(UNKNOWN_RESCORING, 404, "unknown-rescoring", "No such rescoring") \
 	X(UNKNOWN_ENGINE, 404, "unknown-engine", "No such engine") \
 	X(UNKNOWN_TOKEN, 404, "unknown-token", "No such token") \
+	X(UNKNOWN_BACKUP, 404, "unknown-backup", "No such backup") \
 	X(METHOD, 405, "method-not-allowed", "The path does not take this method") \
 	X(CONFLICT, 409, "conflict", "The same id stands for something else") \
 	X(RANGE_FIXED, 409, "range-fixed", "The range of a scored attribute cannot change") \

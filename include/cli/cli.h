@@ -8,5 +8,7 @@ int cli_export(int argc, char **argv);
 int cli_round(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_token(int argc, char **argv);
+int cli_backup(int argc, char **argv);
+int cli_restore(int argc, char **argv);
 
 #endif

@@ -33,7 +33,10 @@ struct store_options {
 
 struct store;
 
-/* P_CONFLICT: another daemon holds the folder, or the schema is newer than
+/* A file in the data folder while `prefd restore` fills it: no writer opens it. */
+#define STORE_RESTORING "restoring"
+
+/* P_CONFLICT: another daemon holds the folder, a restore was not finished, or the schema is newer than
  * this program; P_STORAGE_FULL; P_INTERNAL with SQLite's own words. */
 int store_open(struct store **s, const struct store_options *o, struct err *e);
 void store_close(struct store *s);

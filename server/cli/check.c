@@ -9,6 +9,7 @@
 #include "base/conf.h"
 #include "cli/cli.h"
 #include "client.h"
+#include "service/backup.h"
 #include "snap/read.h"
 #include "store/read.h"
 #include "store/snapshot.h"
@@ -17,17 +18,21 @@ static const char COMMAND[] = "check";
 
 static const char USAGE[] =
 	"usage: prefd check [--data DIR] [--config FILE]\n"
+	"       prefd check --backup FOLDER\n"
 	"\n"
 	"Checks, without changing anything: that the settings are valid; the database's\n"
 	"integrity, and that the kept statistics agree with the rows; every block and\n"
 	"record of the ready snapshots' files. May run beside the daemon. A file that is\n"
 	"not there is no finding: it is rebuilt from the database when it is asked for.\n"
 	"\n"
+	"  --backup FOLDER   the same of a backup, and every file against its manifest\n"
+	"\n"
 	"Exit status: 0 ok, 1 findings, or it could not be checked.\n"
 	"\n"
 	"examples:\n"
 	"  prefd check\n"
-	"  prefd check --data /var/lib/prefd\n";
+	"  prefd check --data /var/lib/prefd\n"
+	"  prefd check --backup /srv/backup/prefd-monday\n";
 
 struct check {
 	uint64_t findings, files;
@@ -123,11 +128,42 @@ static int check_folder(struct check *c, const char *data, struct err *e)
 	return rc;
 }
 
+static void on_file(void *ctx, const char *finding)
+{
+	found(ctx, "backup: %s", finding);
+}
+
+static int check_backup(struct check *c, const char *from, struct err *e)
+{
+	uint64_t files;
+	int rc = backup_check(from, on_file, c, &files, e);
+
+	if (rc < 0)
+		return -1;
+	printf("%s: %" PRIu64 " files compared with the manifest\n", from, files);
+	return rc > 0 ? 0 : check_folder(c, from, e); /* a damaged one is looked at no further */
+}
+
+static int tell(const struct check *c, const char *folder, int rc, const struct err *e)
+{
+	if (rc < 0) {
+		cli_complain(COMMAND, "%s: %s", folder, e->detail);
+		return CLI_FAILED;
+	}
+	printf("%s: %" PRIu64 " snapshot files read\n", folder, c->files);
+	if (c->findings > 0)
+		printf("%" PRIu64 " findings\n", c->findings);
+	else
+		printf("ok\n");
+	return c->findings > 0 ? CLI_FAILED : CLI_DONE;
+}
+
 int cli_check(int argc, char **argv)
 {
 	struct check c = {0, 0};
 	struct conf conf;
 	struct err e;
+	int rc;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -135,18 +171,14 @@ int cli_check(int argc, char **argv)
 			return CLI_DONE;
 		}
 	}
+	if (argc == 3 && strcmp(argv[1], "--backup") == 0) {
+		rc = check_backup(&c, argv[2], &e);
+		return tell(&c, argv[2], rc, &e);
+	}
 	if (conf_load(&conf, argc, argv, 1, &e) < 0) {
 		cli_complain(COMMAND, "%s", e.detail);
 		return CLI_FAILED;
 	}
-	if (check_folder(&c, conf.data, &e) < 0) {
-		cli_complain(COMMAND, "%s: %s", conf.data, e.detail);
-		return CLI_FAILED;
-	}
-	printf("%s: %" PRIu64 " snapshot files read\n", conf.data, c.files);
-	if (c.findings > 0)
-		printf("%" PRIu64 " findings\n", c.findings);
-	else
-		printf("ok\n");
-	return c.findings > 0 ? CLI_FAILED : CLI_DONE;
+	rc = check_folder(&c, conf.data, &e);
+	return tell(&c, conf.data, rc, &e);
 }

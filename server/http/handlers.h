@@ -52,4 +52,7 @@ handler h_engine_put, h_engine_get, h_engines_list, h_engine_delete, h_round_sco
 /* h_tokens.c */
 handler h_tokens_list, h_token_create, h_token_revoke;
 
+/* h_backups.c */
+handler h_backups_list, h_backup_get, h_backup_put;
+
 #endif

@@ -71,6 +71,10 @@ static const struct route routes[] = {
 	{"GET", T, SCOPE_ADMIN, BODY_NONE, "", h_tokens_list, NULL},
 	{"POST", T, SCOPE_ADMIN, BODY_DOCUMENT, "", h_token_create, NULL},
 	{"DELETE", T "/{token}", SCOPE_ADMIN, BODY_NONE, "", h_token_revoke, NULL},
+
+	{"GET", "/v1/backups", SCOPE_ADMIN, BODY_NONE, "after limit", h_backups_list, NULL},
+	{"GET", "/v1/backups/{backup}", SCOPE_ADMIN, BODY_NONE, "", h_backup_get, NULL},
+	{"PUT", "/v1/backups/{backup}", SCOPE_ADMIN, BODY_NONE, "", h_backup_put, NULL},
 };
 
 enum { ROUTES = sizeof routes / sizeof *routes };

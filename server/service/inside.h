@@ -24,6 +24,7 @@ struct service {
 	unsigned ticks;      /* of one second, since the start */
 	_Atomic int rescores; /* under way (rescore.c) */
 	_Atomic bool probing; /* an empty write is on its way (probe.c) */
+	struct backups *backups;
 	struct scores *scores; /* score.c: rounds that engines score */
 };
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "backups.h"
 #include "base/heap.h"
 #include "inside.h"
 #include "score.h"
@@ -47,6 +48,7 @@ int service_open(struct service **out, const struct conf *conf, struct loop *loo
 	s->readers = readers_new(conf->data);
 	s->known = known_new();
 	s->scores = scores_new(s);
+	s->backups = backups_new(s);
 	if (tokens_open(&s->tokens, conf->data, e) < 0 || snapshots_start(s, e) < 0) {
 		service_close(s);
 		return -1;
@@ -60,6 +62,7 @@ void service_drain(struct service *s)
 {
 	scores_drain(s->scores);
 	snapshots_drain(s);
+	backups_drain(s->backups);
 }
 
 void service_close(struct service *s)
@@ -67,6 +70,7 @@ void service_close(struct service *s)
 	if (s == NULL)
 		return;
 	snapshots_drain(s);
+	backups_free(s->backups);
 	writer_stop(s->writer); /* what it still settles may be a snapshot */
 	snapshots_stop(s);
 	scores_free(s->scores);

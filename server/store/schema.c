@@ -3,8 +3,14 @@
 
 #include "base/embedded.h"
 #include "inside.h"
+#include "store/copy.h"
 
 enum { APPLICATION_ID = 0x70726566, SCHEMA_VERSION = 2 };
+
+int store_schema(void)
+{
+	return SCHEMA_VERSION;
+}
 
 static struct str migration(int version)
 {

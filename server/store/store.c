@@ -71,6 +71,16 @@ static int take_lock(struct store *s, const char *dir, struct err *e)
 	return 0;
 }
 
+static int check_restored(const char *dir, struct err *e)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/" STORE_RESTORING, dir);
+	if (access(path, F_OK) < 0)
+		return 0;
+	return err_set(e, P_CONFLICT, "a restore into the data folder %s was not finished; run it again", dir);
+}
+
 static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 {
 	char sql[512];
@@ -152,7 +162,7 @@ int store_open(struct store **out, const struct store_options *o, struct err *e)
 	arena_init(&s->scratch);
 	arena_init(&s->rounds_arena);
 	if (o->writer)
-		rc = make_folder(o->dir, e) < 0 ? -1 : take_lock(s, o->dir, e);
+		rc = make_folder(o->dir, e) < 0 || check_restored(o->dir, e) < 0 ? -1 : take_lock(s, o->dir, e);
 	if (rc == 0)
 		rc = connect(s, o, e);
 	if (rc == 0 && o->writer)
