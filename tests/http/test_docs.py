@@ -49,7 +49,7 @@ def test_the_man_pages_commands_are_the_programs():
 
 
 def test_every_command_helps_with_examples():
-    for command in ("import", "export", "round", "check"):
+    for command in ("import", "export", "round", "check", "backup", "restore"):
         said = prefd(command, "--help")
         assert said.returncode == 0 and said.stderr == ""
         assert said.stdout.startswith(f"usage: prefd {command} ") and "examples:\n" in said.stdout
