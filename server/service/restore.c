@@ -25,6 +25,7 @@ static int open_data(const char *data, struct store **out, struct err *e)
 	if (store_open(out, &options, e) < 0)
 		return -1;
 	store_close(*out);
+	*out = NULL;
 	options.writer = true;
 	return store_open(out, &options, e);
 }

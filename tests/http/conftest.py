@@ -154,7 +154,7 @@ def quote(text):
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")
-    d = Daemon(folder / "data", folder / "log").start()
+    d = Daemon(folder / "data", folder / "log", ["--backups", str(folder / "backups")]).start()
     yield d
     d.stop()
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import urllib.parse
 
 import jsonschema
@@ -360,6 +361,22 @@ def test_serving(api, place):
     assert api.request("GET", s + "/statistics").status == 200
     for part in ("batch", "export", "rows", "statistics"):
         assert api.request("GET", f"/v1/snapshots/nobody/{part}").status == 404
+
+
+def test_backups(api, place):
+    first, second = f"/v1/backups/{place}-1", f"/v1/backups/{place}-2"
+    assert api.request("GET", first).status == 404
+    for attempt in range(50):
+        assert api.request("PUT", first).status in (200, 202)
+        if api.request("PUT", second).status == 409:
+            break
+        first, second = f"/v1/backups/{place}-{attempt + 2}", f"/v1/backups/{place}-{attempt + 3}"
+    until = time.monotonic() + 60
+    while api.request("GET", first).json()["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert api.request("PUT", first).status == 200
+    assert api.request("GET", "/v1/backups?limit=1").json()["backups"]
+    assert api.request("GET", "/v1/backups?limit=0").status == 422
 
 
 def test_revoked_snapshots(api, daemon):

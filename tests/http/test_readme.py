@@ -16,7 +16,7 @@ SAMPLE = ["--dataset", "sample", "--attribute", "overall=1:10", "--attribute", "
 
 
 # What a command may leave in the folder that it is run in: nothing that git would see.
-IGNORED = {"build", "prefd-data"}
+IGNORED = {"build", "prefd-data", "prefd-backups"}
 
 
 def page(*path):
@@ -51,7 +51,7 @@ def run(command, daemon, folder):
 
 def sample_daemon(fresh_daemon, folder):
     """What `make run` starts, seen from a clone's folder."""
-    daemon = fresh_daemon(data=folder / "prefd-data")
+    daemon = fresh_daemon("--backups", str(folder / "prefd-backups"), data=folder / "prefd-data")
     (folder / "build").mkdir()
     (folder / "build" / "prefd").symlink_to(BINARY)
     subprocess.run([BINARY, "import", "--server", daemon.base, *SAMPLE], check=True, timeout=SECONDS,
