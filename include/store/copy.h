@@ -14,7 +14,7 @@ struct store_copy;
 /* path: a file that is made. P_STORAGE_FULL, P_INTERNAL; here and below they
  * speak of the copy: the store itself goes on. */
 int store_copy_begin(struct store *s, const char *path, struct store_copy **out, struct err *e);
-/* Copies for about budget_us. 1: there is more, 0: it is whole, -1: it failed. */
+/* Copies for about budget_us, 1 MiB at most. 1: there is more, 0: it is whole, -1: it failed. */
 int store_copy_step(struct store_copy *c, int64_t budget_us, struct err *e);
 /* Bytes of the whole, and of it copied, as of the last step. */
 void store_copy_progress(const struct store_copy *c, int64_t *bytes, int64_t *done);

@@ -24,7 +24,6 @@
 
 enum {
 	STEP_US = 4 * 1000,        /* that a step holds up the writes */
-	SYNC_BYTES = 8 << 20,      /* copied between two syncs, for the same reason */
 	ASKS_MAX = 600,            /* of a writer that has no room for a step, */
 	ASK_AGAIN_MS = 50,         /* so long apart: half a minute */
 	BACKUPS_MAX = 65536,       /* listed */
@@ -131,25 +130,17 @@ static int ask_writer(struct copy_work *w, enum act what, struct err *e)
 	return err_set(e, P_UNAVAILABLE, "the writer had no room for the backup");
 }
 
-/* Portion by portion onto the disk, off the writer's thread. */
-static int sync_portion(const char *path, int64_t copied, int64_t *synced, struct err *e)
-{
-	if (copied - *synced < SYNC_BYTES)
-		return 0;
-	*synced = copied;
-	return copy_sync(path, e);
-}
-
+/* Step by step onto the disk, off the writer's thread: a commit must never wait
+ * behind more than a step's bytes. */
 static int steps(struct copy_work *w, struct err *e)
 {
-	int64_t synced = 0;
 	int rc;
 
 	do {
 		if (atomic_load(&w->b->stop))
 			return err_set(e, P_UNAVAILABLE, "the daemon stops");
 		rc = ask_writer(w, ACT_STEP, e);
-		if (rc == 1 && sync_portion(w->path, atomic_load(&w->b->bytes), &synced, e) < 0)
+		if (rc == 1 && copy_sync(w->path, e) < 0)
 			return -1;
 	} while (rc == 1);
 	return rc;

@@ -13,7 +13,7 @@
 
 /* What is written goes to the disk in such portions: a large one at the end
  * would hold up the commits of the same disk for as long as it takes. */
-enum { PIECE_BYTES = 1 << 20, PORTION_BYTES = 8 << 20 };
+enum { PIECE_BYTES = 1 << 20, PORTION_BYTES = 1 << 20 };
 
 static int fail(struct err *e, const char *what, const char *path)
 {

@@ -6,7 +6,11 @@
 #include "base/heap.h"
 #include "inside.h"
 
-enum { STEP_PAGES = 32, PAGE_BYTES = 8192 }; /* 256 KiB between two looks at the clock */
+enum {
+	PAGE_BYTES = 8192,
+	LOOK_PAGES = 16, /* between two looks at the clock */
+	STEP_LOOKS = 8,  /* 1 MiB a step, however fast: what is written at once is waited for at once */
+};
 
 struct store_copy {
 	sqlite3 *to;
@@ -64,11 +68,10 @@ int store_copy_begin(struct store *s, const char *path, struct store_copy **out,
 int store_copy_step(struct store_copy *c, int64_t budget_us, struct err *e)
 {
 	int64_t until = clock_steady_us() + budget_us;
-	int rc;
+	int rc = SQLITE_OK;
 
-	do
-		rc = sqlite3_backup_step(c->backup, STEP_PAGES);
-	while (rc == SQLITE_OK && clock_steady_us() < until);
+	for (int i = 0; i < STEP_LOOKS && rc == SQLITE_OK && (i == 0 || clock_steady_us() < until); i++)
+		rc = sqlite3_backup_step(c->backup, LOOK_PAGES);
 	if (rc == SQLITE_DONE)
 		return 0;
 	return rc == SQLITE_OK ? 1 : copy_fail(c->to, rc, e);
