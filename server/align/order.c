@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 
-enum { RADIX_MIN = 32 };
+enum { RADIX_MIN = 32, LANES = 16 };
 
 /* ceil(sqrt(n)), bit by bit: exact, where sqrt() of a 64-bit number is not. */
 static uint64_t ceil_sqrt(uint64_t n)
@@ -64,30 +64,56 @@ static inline uint64_t mix(uint64_t z)
 	return z ^ z >> 31;
 }
 
-/* (x + F(k, y, m)) mod m. Both terms lie below m, so one subtraction does. */
+/* (x + F(k, y, m)) mod m. Both terms lie below m, so one subtraction does; by a
+ * mask, because a branch would be foretold wrongly every other time. */
 static inline uint64_t turn(uint64_t x, uint64_t k, uint64_t y, uint64_t m)
 {
 	x += (uint64_t)(((unsigned __int128)mix(y + k) * m) >> 64);
-	return x >= m ? x - m : x;
+	return x - (m & -(uint64_t)(x >= m));
+}
+
+/* Steps of the network for n <= LANES numbers below a·b. Each step waits for the
+ * one before it, but the numbers do not wait for each other: the processor
+ * works on all of them at once. */
+static void permute(const struct order *o, uint64_t *x, size_t n)
+{
+	uint64_t l[LANES], r[LANES];
+
+	for (size_t j = 0; j < n; j++) {
+		l[j] = x[j] / o->b;
+		r[j] = x[j] % o->b;
+	}
+	for (int i = 0; i < 8; i += 2)
+		for (size_t j = 0; j < n; j++) {
+			l[j] = turn(l[j], o->k[i], r[j], o->a);
+			r[j] = turn(r[j], o->k[i + 1], l[j], o->b);
+		}
+	for (size_t j = 0; j < n; j++)
+		x[j] = l[j] * o->b + r[j];
+}
+
+/* A walk from below n along a permutation of 0 … a·b−1 comes back below n. */
+static void walk(const struct order *o, uint64_t *x, size_t n)
+{
+	permute(o, x, n);
+	for (size_t j = 0; j < n; j++)
+		while (x[j] >= o->n)
+			permute(o, &x[j], 1);
+}
+
+void order_run(const struct order *o, uint64_t *places, size_t n)
+{
+	if (!o->shuffle)
+		return;
+	for (; n > LANES; places += LANES, n -= LANES)
+		walk(o, places, LANES);
+	walk(o, places, n);
 }
 
 uint64_t order_at(const struct order *o, uint64_t p)
 {
-	uint64_t x = p;
-
-	if (!o->shuffle)
-		return p;
-	/* A walk from below n along a permutation of 0 … a·b−1 comes back below n. */
-	do {
-		uint64_t l = x / o->b, r = x % o->b;
-
-		for (int i = 0; i < 8; i += 2) {
-			l = turn(l, o->k[i], r, o->a);
-			r = turn(r, o->k[i + 1], l, o->b);
-		}
-		x = l * o->b + r;
-	} while (x >= o->n);
-	return x;
+	order_run(o, &p, 1);
+	return p;
 }
 
 /* Under TAIL_SHORT: the i below batch_size with i·world_size + rank < left. */

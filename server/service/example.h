@@ -9,7 +9,7 @@
 struct example {
 	const struct view *view;
 	struct snap *snap;
-	struct snap_view pair;
+	const struct snap_view *pair;
 	const struct snap_response *chosen, *rejected;
 	const char *twin;
 	struct str goal; /* as it stands in the prompt; STR_NONE: none */

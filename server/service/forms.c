@@ -12,7 +12,7 @@ int put_openrlhf(const struct example *x)
 			put_lit(b, "],\"rejected\":[");
 		if (put_messages(x) < 0)
 			return -1;
-		if (x->pair.messages > 0 || x->goal.p)
+		if (x->pair->messages > 0 || x->goal.p)
 			put_lit(b, ",");
 		put_answer(b, side == 0 ? x->chosen->text : x->rejected->text);
 	}
@@ -35,7 +35,7 @@ static int put_turns(const struct example *x, bool *has_system)
 	uint32_t turns = 0;
 
 	*has_system = false;
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
+	for (uint32_t i = 0; i < x->pair->messages; i++) {
 		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i == 0 && m.role == ROLE_SYSTEM) {
@@ -50,9 +50,9 @@ static int put_turns(const struct example *x, bool *has_system)
 		put_content(x, i, &m);
 		put_lit(x->b, "\"}");
 	}
-	if (turns % 2 == 0 || turns + *has_system != x->pair.messages)
+	if (turns % 2 == 0 || turns + *has_system != x->pair->messages)
 		return err_at(x->e, P_VIEW, "?format", "the conversation of prompt %.*s does not take turns, ending with the user",
-		              STR_ARG(x->pair.prompt_id));
+		              STR_ARG(x->pair->prompt_id));
 	return 0;
 }
 

@@ -151,7 +151,8 @@ static int put_examples(struct batch *b, struct buf *body, struct err *e)
 		uint64_t example[VIEW_AT_ONCE];
 
 		for (n = 0; n < VIEW_AT_ONCE && i + n < b->share.count; n++)
-			example[n] = order_at(&order, share_position(&b->share, i + n));
+			example[n] = share_position(&b->share, i + n);
+		order_run(&order, example, n);
 		if (show_put(&b->show, b->service, example, n, q->ndjson ? '\n' : ',', body, e) < 0)
 			return -1;
 		if (body->n > most)

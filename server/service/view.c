@@ -4,7 +4,8 @@
 
 enum {
 	EXAMPLE_BYTES = 640, /* keys, ids and numbers of one example, roughly */
-	FETCH_BYTES = 512,
+	FETCH_BYTES = 2048,
+	LINE_BYTES = 64, /* of the processor's cache */
 };
 
 /* --- pieces ------------------------------------------------------------------- */
@@ -32,7 +33,7 @@ void put_goal(const struct example *x)
 
 int example_message(const struct example *x, uint32_t m, struct snap_message *out)
 {
-	return snap_message_at(x->snap, &x->pair, m, out, x->e);
+	return snap_message_at(x->snap, x->pair, m, out, x->e);
 }
 
 /* Where the goal goes: in front of the first message of the placement's role,
@@ -45,7 +46,7 @@ static int find_goal_place(struct example *x)
 	x->goal_at = NEW_MESSAGE;
 	if (x->goal.p == NULL)
 		return 0;
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
+	for (uint32_t i = 0; i < x->pair->messages; i++) {
 		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (m.role == role) {
@@ -84,7 +85,7 @@ int put_messages(const struct example *x)
 		put_goal(x);
 		put_lit(x->b, "\"}");
 	}
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
+	for (uint32_t i = 0; i < x->pair->messages; i++) {
 		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
@@ -113,7 +114,7 @@ static int put_text_prompt(const struct example *x)
 
 	if (fresh)
 		put_goal(x);
-	for (uint32_t i = 0; i < x->pair.messages; i++) {
+	for (uint32_t i = 0; i < x->pair->messages; i++) {
 		if (example_message(x, i, &m) < 0)
 			return -1;
 		if (i > 0 || fresh)
@@ -169,11 +170,11 @@ static int put_trl(const struct example *x)
 	struct buf *b = x->b;
 
 	put_lit(b, "{\"pair\":\"");
-	put_pair_id(b, x->pair.id);
+	put_pair_id(b, x->pair->id);
 	put_lit(b, "\",\"twin\":\"");
 	put_str(b, str_of(x->twin));
 	put_lit(b, "\",\"prompt_id\":\"");
-	put_str(b, x->pair.prompt_id);
+	put_str(b, x->pair->prompt_id);
 	put_lit(b, "\",\"prompt\":");
 	if (put_bodies(x) < 0)
 		return -1;
@@ -188,7 +189,7 @@ static int put_trl(const struct example *x)
 	put_lit(b, ",\"rejected_id\":");
 	put_quoted(b, x->rejected->id);
 	put_lit(b, ",\"origin\":");
-	put_quoted(b, origin_name(x->pair.origin));
+	put_quoted(b, origin_name(x->pair->origin));
 	if (x->view->reference) {
 		put_lit(b, ",\"ref_chosen_logps\":");
 		put_or_null(b, x->chosen->ref_logp);
@@ -214,24 +215,13 @@ uint64_t view_pair(const struct view *v, uint64_t i, bool *rejected_goal)
 
 static void choose_sides(struct example *x, bool rejected_goal)
 {
-	bool plain = x->pair.plain || x->view->augment == AUGMENT_NONE;
+	bool plain = x->pair->plain || x->view->augment == AUGMENT_NONE;
 	bool swap = rejected_goal && !plain;
 
-	x->chosen = swap ? &x->pair.rejected : &x->pair.chosen;
-	x->rejected = swap ? &x->pair.chosen : &x->pair.rejected;
+	x->chosen = swap ? &x->pair->rejected : &x->pair->chosen;
+	x->rejected = swap ? &x->pair->chosen : &x->pair->rejected;
 	x->goal = plain ? STR_NONE : x->chosen->goal_text;
 	x->twin = plain ? "plain" : swap ? "rejected_goal" : "chosen_goal";
-}
-
-/* The pair, and which side stands where. */
-static int look_up(struct example *x, uint64_t i)
-{
-	bool rejected_goal;
-
-	if (snap_pair_at(x->snap, view_pair(x->view, i, &rejected_goal), &x->pair, x->e) < 0)
-		return -1;
-	choose_sides(x, rejected_goal);
-	return 0;
 }
 
 static int write_out(struct example *x)
@@ -248,29 +238,40 @@ static int write_out(struct example *x)
 	}
 }
 
-/* Asks for the first lines of a text; the processor sees a stream then and
- * fetches the rest by itself. */
-static void fetch_ahead(struct str s)
+/* Asks the memory for a text, or for so much of it that the processor sees a
+ * stream then and fetches the rest by itself. */
+static void fetch_ahead(const char *p, size_t n)
 {
-	for (size_t at = 0; at < s.n && at < FETCH_BYTES; at += 64)
-		__builtin_prefetch(s.p + at);
+	for (size_t at = 0; at < n && at < FETCH_BYTES; at += LINE_BYTES)
+		__builtin_prefetch(p + at);
+}
+
+/* The texts of an example, while the one before it is copied. */
+static void fetch_example(const struct snap_view *pair)
+{
+	fetch_ahead(pair->prompt_id.p, FETCH_BYTES); /* its messages lie right behind it */
+	fetch_ahead(pair->chosen.text.p, pair->chosen.text.n);
+	fetch_ahead(pair->rejected.text.p, pair->rejected.text.n);
 }
 
 int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
              struct err *e)
 {
-	struct example x[VIEW_AT_ONCE];
+	struct example x = {.view = v, .snap = s, .b = b, .e = e};
+	struct snap_view pair[VIEW_AT_ONCE];
+	uint64_t number[VIEW_AT_ONCE] = {0};
+	bool rejected_goal[VIEW_AT_ONCE];
 
+	for (size_t i = 0; i < n; i++)
+		number[i] = view_pair(v, examples[i], &rejected_goal[i]);
+	if (snap_pairs_at(s, number, n, pair, e) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++) {
-		x[i] = (struct example){.view = v, .snap = s, .b = b, .e = e};
-		if (look_up(&x[i], examples[i]) < 0)
-			return -1;
-		fetch_ahead(x[i].pair.prompt_id); /* its messages lie right behind it */
-		fetch_ahead(x[i].chosen->text);
-		fetch_ahead(x[i].rejected->text);
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (write_out(&x[i]) < 0)
+		if (i + 1 < n)
+			fetch_example(&pair[i + 1]);
+		x.pair = &pair[i];
+		choose_sides(&x, rejected_goal[i]);
+		if (write_out(&x) < 0)
 			return -1;
 		if (end)
 			put(b, &end, 1);

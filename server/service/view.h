@@ -34,7 +34,7 @@ uint64_t view_examples(enum augment augment, uint64_t pairs);
  * pieces lie far apart and memory is slow: they are all asked for before the
  * first is copied. P_DAMAGED from the file; P_VIEW: a conversation that the
  * format cannot say. */
-enum { VIEW_AT_ONCE = 8 };
+enum { VIEW_AT_ONCE = SNAP_AT_ONCE };
 int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
              struct err *e);
 /* Which pair example i shows, and whether under the rejected answer's goal

@@ -289,6 +289,29 @@ static void the_greatest_shares(void **state)
 	assert_int_equal(s.next_offset, 1);
 }
 
+/* Many at once are what they are one by one: numbers of places that fill no
+ * group, one, and several with a rest, in orders that walk (a·b > n) and do not. */
+static void many_at_once_agree_with_one(void **state)
+{
+	static const uint64_t sizes[] = {1, 33, 1000, 1024, 1025, 200000, UINT64_C(1) << 40};
+	static const size_t counts[] = {0, 1, 2, 15, 16, 17, 32, 33, 64, 100};
+	uint64_t place[100];
+	struct order o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+		for (size_t c = 0; c < 2 * (sizeof counts / sizeof *counts); c++) {
+			size_t n = counts[c / 2];
+
+			order_init(&o, STR("abc"), STR("both"), i, c, sizes[i], c % 2 == 0);
+			for (size_t j = 0; j < n; j++)
+				place[j] = (j * 7 + c) % sizes[i];
+			order_run(&o, place, n);
+			for (size_t j = 0; j < n; j++)
+				assert_int_equal(place[j], order_at(&o, (j * 7 + c) % sizes[i]));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +322,7 @@ int main(void)
 		cmocka_unit_test(huge_orders_repeat_nothing),
 		cmocka_unit_test(radices_are_exact),
 		cmocka_unit_test(every_part_of_the_key_counts),
+		cmocka_unit_test(many_at_once_agree_with_one),
 		cmocka_unit_test(unshuffled_is_the_stored_order),
 		cmocka_unit_test(shares_agree_with_the_contract),
 		cmocka_unit_test(shares_by_hand),
