@@ -54,8 +54,9 @@ struct snap_view {
 
 /* i < snap_pairs(s), else P_INTERNAL. */
 int snap_pair_at(struct snap *s, uint64_t i, struct snap_view *out, struct err *e);
-/* The same for n <= SNAP_AT_ONCE of them, which costs far less than one by one
- * where they lie far apart: the memory's answers are awaited together. */
+/* The same for n <= SNAP_AT_ONCE of them, in any order: faster than one by one
+ * where they lie far apart, because the memory's answers are awaited together.
+ * After an error `out` is undefined. */
 enum { SNAP_AT_ONCE = 16 };
 int snap_pairs_at(struct snap *s, const uint64_t *i, size_t n, struct snap_view *out, struct err *e);
 /* m < view->messages. */

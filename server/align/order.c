@@ -92,13 +92,34 @@ static void permute(const struct order *o, uint64_t *x, size_t n)
 		x[j] = l[j] * o->b + r[j];
 }
 
+static uint64_t permute_one(const struct order *o, uint64_t x)
+{
+	uint64_t l = x / o->b, r = x % o->b;
+
+	for (int i = 0; i < 8; i += 2) {
+		l = turn(l, o->k[i], r, o->a);
+		r = turn(r, o->k[i + 1], l, o->b);
+	}
+	return l * o->b + r;
+}
+
 /* A walk from below n along a permutation of 0 … a·b−1 comes back below n. */
+uint64_t order_at(const struct order *o, uint64_t p)
+{
+	if (!o->shuffle)
+		return p;
+	do
+		p = permute_one(o, p);
+	while (p >= o->n);
+	return p;
+}
+
 static void walk(const struct order *o, uint64_t *x, size_t n)
 {
 	permute(o, x, n);
 	for (size_t j = 0; j < n; j++)
 		while (x[j] >= o->n)
-			permute(o, &x[j], 1);
+			x[j] = permute_one(o, x[j]);
 }
 
 void order_run(const struct order *o, uint64_t *places, size_t n)
@@ -108,12 +129,6 @@ void order_run(const struct order *o, uint64_t *places, size_t n)
 	for (; n > LANES; places += LANES, n -= LANES)
 		walk(o, places, LANES);
 	walk(o, places, n);
-}
-
-uint64_t order_at(const struct order *o, uint64_t p)
-{
-	order_run(o, &p, 1);
-	return p;
 }
 
 /* Under TAIL_SHORT: the i below batch_size with i·world_size + rank < left. */

@@ -1,11 +1,12 @@
 #include "example.h"
 
+#include "base/ahead.h"
 #include "base/hash.h"
 
 enum {
 	EXAMPLE_BYTES = 640, /* keys, ids and numbers of one example, roughly */
 	FETCH_BYTES = 2048,
-	LINE_BYTES = 64, /* of the processor's cache */
+	TAIL_BYTES = 128,  /* of an answer, behind its text */
 };
 
 /* --- pieces ------------------------------------------------------------------- */
@@ -238,20 +239,21 @@ static int write_out(struct example *x)
 	}
 }
 
-/* Asks the memory for a text, or for so much of it that the processor sees a
- * stream then and fetches the rest by itself. */
-static void fetch_ahead(const char *p, size_t n)
+/* The prompt's id with its messages right behind it, and an answer's text with
+ * its id, numbers and goal: so much of each that the processor sees a stream
+ * then and fetches the rest by itself. */
+static void fetch_text(struct str text)
 {
-	for (size_t at = 0; at < n && at < FETCH_BYTES; at += LINE_BYTES)
-		__builtin_prefetch(p + at);
+	size_t n = text.n + TAIL_BYTES;
+
+	ahead(text.p, n < FETCH_BYTES ? n : FETCH_BYTES);
 }
 
-/* The texts of an example, while the one before it is copied. */
 static void fetch_example(const struct snap_view *pair)
 {
-	fetch_ahead(pair->prompt_id.p, FETCH_BYTES); /* its messages lie right behind it */
-	fetch_ahead(pair->chosen.text.p, pair->chosen.text.n);
-	fetch_ahead(pair->rejected.text.p, pair->rejected.text.n);
+	ahead(pair->prompt_id.p, FETCH_BYTES);
+	fetch_text(pair->chosen.text);
+	fetch_text(pair->rejected.text);
 }
 
 int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,

@@ -31,9 +31,9 @@ void view_release(struct view *v);
 uint64_t view_examples(enum augment augment, uint64_t pairs);
 /* Appends n <= VIEW_AT_ONCE examples, each below view_examples(…), each as one
  * JSON object and `end` behind it (0: nothing). Several at once, because their
- * pieces lie far apart and memory is slow: they are all asked for before the
- * first is copied. P_DAMAGED from the file; P_VIEW: a conversation that the
- * format cannot say. */
+ * pieces lie far apart and memory is slow: their records are looked up
+ * together, and the texts of one are asked for while the one before is copied.
+ * P_DAMAGED from the file; P_VIEW: a conversation that the format cannot say. */
 enum { VIEW_AT_ONCE = SNAP_AT_ONCE };
 int view_put(const struct view *v, struct snap *s, const uint64_t *examples, size_t n, char end, struct buf *b,
              struct err *e);

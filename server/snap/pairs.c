@@ -1,3 +1,4 @@
+#include "base/ahead.h"
 #include "inside.h"
 
 static int text_at(struct snap *s, uint64_t at, uint32_t length, struct str *out, struct err *e)
@@ -73,8 +74,8 @@ static void ask(const struct snap *s, enum snap_section section, uint64_t number
 
 	if (number >= s->part[section].length / size)
 		return;
-	__builtin_prefetch(p);
-	__builtin_prefetch(p + size - 1);
+	ahead(p, 1);
+	ahead(p + size - 1, 1);
 }
 
 static int take_pair(struct gather *g, size_t k, uint64_t i)

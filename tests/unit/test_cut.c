@@ -128,6 +128,8 @@ static void expect_damaged(struct snap *s)
 	assert_int_equal(e.problem, P_DAMAGED);
 	assert_int_equal(snap_pair_at(s, 0, &v, &e), -1);
 	assert_int_equal(e.problem, P_DAMAGED);
+	assert_int_equal(snap_pairs_at(s, (uint64_t[]){1, 0}, 2, (struct snap_view[2]){{.lineage = 0}}, &e), -1);
+	assert_int_equal(e.problem, P_DAMAGED);
 	assert_int_equal(snap_meta(s, &meta, &e), -1);
 	assert_int_equal(e.problem, P_DAMAGED);
 	assert_int_equal(snap_verify(s, &e), -1);

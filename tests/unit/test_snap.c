@@ -215,6 +215,8 @@ static void what_was_put_comes_back(void **state)
 	assert_int_equal(snap_pair_at(s, 3, &view, &e), -1);
 	assert_int_equal(e.problem, P_INTERNAL);
 	assert_int_equal(snap_pair_at(s, UINT64_MAX, &view, &e), -1);
+	assert_int_equal(snap_pairs_at(s, (uint64_t[]){0, 3, 1}, 3, (struct snap_view[3]){{.lineage = 0}}, &e), -1);
+	assert_int_equal(e.problem, P_INTERNAL);
 	snap_close(s);
 	assert_int_equal(files_in_dir(), 1);
 }
@@ -452,6 +454,36 @@ static int read_pair(struct snap *s, uint64_t i, struct err *e)
 	return 0;
 }
 
+/* Groups of every size from 1 to SNAP_AT_ONCE: as far as all of one are sound,
+ * it is what they are one by one; -1 when any is refused. */
+static int read_together(struct snap *s, struct err *e)
+{
+	struct snap_view together[SNAP_AT_ONCE], alone;
+	uint64_t pairs = snap_pairs(s), number[SNAP_AT_ONCE];
+	int rc = 0;
+
+	for (size_t n = 1; n <= SNAP_AT_ONCE && pairs > 0; n++) {
+		for (size_t k = 0; k < n; k++)
+			number[k] = (k * 7 + n) % pairs;
+		if (snap_pairs_at(s, number, n, together, e) < 0) {
+			assert_int_equal(e->problem, P_DAMAGED);
+			rc = -1;
+			continue;
+		}
+		for (size_t k = 0; k < n; k++) {
+			assert_int_equal(snap_pair_at(s, number[k], &alone, e), 0);
+			assert_memory_equal(together[k].id, alone.id, sizeof alone.id);
+			assert_ptr_equal(together[k].prompt_id.p, alone.prompt_id.p);
+			assert_ptr_equal(together[k].chosen.text.p, alone.chosen.text.p);
+			assert_ptr_equal(together[k].rejected.goal_text.p, alone.rejected.goal_text.p);
+			assert_int_equal(together[k].first_message, alone.first_message);
+			touch_response(&together[k].chosen);
+			touch_response(&together[k].rejected);
+		}
+	}
+	return rc;
+}
+
 static int read_all(struct snap *s, struct err *e)
 {
 	struct str meta;
@@ -459,6 +491,8 @@ static int read_all(struct snap *s, struct err *e)
 
 	if (rc == 0)
 		touch(meta);
+	if (read_together(s, e) < 0)
+		rc = -1;
 	for (uint64_t i = 0; i < snap_pairs(s); i++)
 		if (read_pair(s, i, e) < 0) {
 			assert_int_equal(e->problem, P_DAMAGED);
@@ -533,6 +567,8 @@ static void damage_shows_where_it_is_touched(void **state)
 	heap_free(b.p);
 	s = open_file();
 	assert_int_equal(read_pair(s, snap_pairs(s) - 1, &e), 0);
+	assert_int_equal(snap_pairs_at(s, (uint64_t[]){snap_pairs(s) - 1, 0}, 2, (struct snap_view[2]){{.lineage = 0}}, &e), -1);
+	assert_int_equal(e.problem, P_DAMAGED);
 	for (int again = 0; again < 2; again++) {
 		assert_int_equal(read_pair(s, 0, &e), -1);
 		assert_int_equal(e.problem, P_DAMAGED);
