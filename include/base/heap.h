@@ -12,5 +12,7 @@ void *heap_zalloc(size_t count, size_t size);
 void *heap_realloc(void *p, size_t n);
 char *heap_strdup(const char *z);
 void heap_free(void *p);
+/* The same end, for a library whose failure could be taken for data. */
+_Noreturn void heap_exhausted(size_t n);
 
 #endif

@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void heap_exhausted(size_t n)
+{
+	fprintf(stderr, "prefd: out of memory (%zu bytes)\n", n);
+	abort();
+}
+
 static void *must(void *p, size_t n)
 {
-	if (p == NULL && n > 0) {
-		fprintf(stderr, "prefd: out of memory (%zu bytes)\n", n);
-		abort();
-	}
+	if (p == NULL && n > 0)
+		heap_exhausted(n);
 	return p;
 }
 

@@ -187,6 +187,14 @@ static int run_group(struct writer *w, struct outcome *o, size_t n, struct err *
 	return 0;
 }
 
+static void note_read_only(struct writer *w)
+{
+	if (!store_failed(w->db))
+		return;
+	atomic_store(&w->failed, true);
+	metric_set(M_STORE_READ_ONLY, 1);
+}
+
 static void checkpoint(struct writer *w)
 {
 	int64_t wal = store_wal_bytes(w->db);
@@ -198,16 +206,14 @@ static void checkpoint(struct writer *w)
 		log_warn("writer", "checkpoint failed detail=\"%s\"", e.detail);
 	else
 		metric_add(M_CHECKPOINTS, 1);
+	note_read_only(w);
 }
 
 static void note_failure(struct writer *w, const struct err *e)
 {
 	metric_add(M_COMMIT_FAILED, 1);
 	log_error("writer", "group failed problem=%s detail=\"%s\"", problem_slug(e->problem), e->detail);
-	if (store_failed(w->db)) {
-		atomic_store(&w->failed, true);
-		metric_set(M_STORE_READ_ONLY, 1);
-	}
+	note_read_only(w);
 }
 
 static void *writer_main(void *arg)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/exact.h"
+#include "base/hash.h"
 #include "check.h"
 #include "store/read.h"
 
@@ -76,6 +77,16 @@ static int count_score(struct check *c, const struct score *sc, bool *good, stru
 	return 0;
 }
 
+/* SQLite keeps no sums of its pages: a flipped bit of a text shows here only. */
+static void check_text(struct check *c, struct str text, const uint8_t hash[SHA256_BYTES], const char *what, struct str id)
+{
+	uint8_t now[SHA256_BYTES];
+
+	sha256_of(text.p, text.n, now);
+	if (memcmp(now, hash, sizeof now) != 0)
+		finding(&c->findings, "dataset %s: the text of %s %.*s is not what was stored", c->name, what, STR_ARG(id));
+}
+
 static int count_response(struct check *c, const struct read_prompt *p, const struct read_response *r, bool *good,
                           struct err *e)
 {
@@ -86,6 +97,7 @@ static int count_response(struct check *c, const struct read_prompt *p, const st
 		return -1;
 	if (rc == 0 || prompt != p->key || key != r->key)
 		finding(&c->findings, "dataset %s: the id %.*s does not lead to its response", c->name, STR_ARG(r->id));
+	check_text(c, r->text, r->text_hash, "response", r->id);
 	count(c, SERIES_LENGTHS, 0, 0, SUM_VALUE, r->characters, 1);
 	count(c, SERIES_MODEL, model, 0, SUM_VALUE, r->characters, 1);
 	for (uint32_t i = 0; i < r->scores; i++)
@@ -111,6 +123,7 @@ static int count_prompt(struct check *c, const struct read_prompt *p, struct err
 	struct prompt_sum sum;
 	bool good = false;
 
+	check_text(c, p->messages, p->messages_hash, "prompt", p->id);
 	for (uint32_t i = 0; i < p->responses; i++)
 		if (count_response(c, p, &p->response[i], &good, e) < 0)
 			return -1;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/heap.h"
 #include "inside.h"
 
 static const char *const text[SQL_COUNT] = {
@@ -101,6 +102,8 @@ struct str column_text(struct query *q, int i)
 {
 	const unsigned char *p = sqlite3_column_text(q->st, i);
 
+	if (p == NULL && sqlite3_errcode(q->s->db) == SQLITE_NOMEM)
+		heap_exhausted(0); /* not NULL: a text that could not be had */
 	return (struct str){(const char *)p, p ? (size_t)sqlite3_column_bytes(q->st, i) : 0};
 }
 

@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "inside.h"
 
-enum { WRITER_CACHE_KIB = 16384, READER_CACHE_KIB = 2048, READER_BUSY_MS = 5000 };
+enum { PAGE_BYTES = 8192, WRITER_CACHE_KIB = 16384, READER_CACHE_KIB = 2048, READER_BUSY_MS = 5000 };
 
 static const char *const sync_word[] = {
 	[STORE_SYNC_FULL] = "FULL",
@@ -56,7 +57,8 @@ static int make_folder(const char *dir, struct err *e)
 	return sync_folder(slash ? parent : ".", e);
 }
 
-/* The lock goes with the descriptor, so it cannot outlive the process. */
+/* The lock goes with the descriptor, so it cannot outlive the process. The
+ * file's content says that the folder has a database: see check_file. */
 static int take_lock(struct store *s, const char *dir, struct err *e)
 {
 	char path[4096];
@@ -81,6 +83,42 @@ static int check_restored(const char *dir, struct err *e)
 	return err_set(e, P_CONFLICT, "a restore into the data folder %s was not finished; run it again", dir);
 }
 
+static const char LOCK_MARK[] = "this folder has a database\n";
+
+static int64_t size_of(const char *path, const char *suffix)
+{
+	char name[4200];
+	struct stat st;
+
+	snprintf(name, sizeof name, "%s%s", path, suffix);
+	return stat(name, &st) < 0 ? 0 : st.st_size;
+}
+
+/* What SQLite would pass over. A file that is gone or was emptied is no reason
+ * to begin anew; and one that ends within a page was cut, unless its writing
+ * was: then the log or the journal has the page. */
+static int check_file(const struct store *s, const char *path, struct err *e)
+{
+	int64_t size = size_of(path, "");
+	struct stat lock;
+
+	if (size == 0 && fstat(s->lock_fd, &lock) == 0 && lock.st_size > 0)
+		return err_set(e, P_CONFLICT, "the database %s is gone; to begin a new one, remove the file lock beside it",
+		               path);
+	if (size % PAGE_BYTES != 0 && size_of(path, "-wal") == 0 && size_of(path, "-journal") == 0)
+		return err_set(e, P_INTERNAL, "the database %s is damaged: it ends within a page", path);
+	return 0;
+}
+
+/* When it cannot be written, the next start will do it. */
+static void mark_lock(const struct store *s)
+{
+	struct stat st;
+
+	if (fstat(s->lock_fd, &st) == 0 && st.st_size == 0 && write(s->lock_fd, LOCK_MARK, sizeof LOCK_MARK - 1) < 0)
+		log_warn("store", "cannot mark the lock file: %s", strerror(errno));
+}
+
 static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 {
 	char sql[512];
@@ -100,14 +138,14 @@ static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 static int connect(struct store *s, const struct store_options *o, struct err *e)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | (s->writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-	char path[4096], wal[4104];
-	struct stat st;
+	char path[4096];
 	int rc;
 
 	snprintf(path, sizeof path, "%s/prefd.db", o->dir);
-	snprintf(wal, sizeof wal, "%s-wal", path);
 	if (!s->writer && access(path, F_OK) < 0)
 		return err_set(e, P_UNAVAILABLE, "there is no database in the data folder %s", o->dir);
+	if (s->writer && check_file(s, path, e) < 0)
+		return -1;
 	rc = sqlite3_open_v2(path, &s->db, flags, o->vfs);
 	if (s->db == NULL)
 		return err_set(e, P_INTERNAL, "SQLite has no memory to open %s", path);
@@ -123,8 +161,7 @@ static int connect(struct store *s, const struct store_options *o, struct err *e
 	if (!s->writer)
 		return 0;
 	sqlite3_wal_hook(s->db, store_on_commit, s);
-	if (stat(wal, &st) == 0)
-		s->log_frames = st.st_size / 8192; /* until the first commit tells */
+	s->log_frames = size_of(path, "-wal") / PAGE_BYTES; /* until the first commit tells */
 	return sync_folder(o->dir, e);
 }
 
@@ -167,6 +204,8 @@ int store_open(struct store **out, const struct store_options *o, struct err *e)
 		rc = connect(s, o, e);
 	if (rc == 0 && o->writer)
 		rc = load_counter(s, e);
+	if (rc == 0 && o->writer)
+		mark_lock(s);
 	if (rc < 0) {
 		store_close(s);
 		return -1;

@@ -20,7 +20,7 @@ from conftest import BINARY, clean_environment
 from rounds_kit import POLICY, REFERENCE, create, sample_id
 from wire import batch, post, prompt_ids, totals
 
-SANITIZED = os.path.basename(os.path.dirname(BINARY)) != "build"
+SANITIZED = os.path.basename(os.path.dirname(BINARY)).startswith("build-")
 CYCLES = int(os.environ.get("PREFD_CRASH_CYCLES", 8 if SANITIZED else 100))
 BASE_PROMPTS, INDICES = 4, 1000
 

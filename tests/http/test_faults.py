@@ -11,18 +11,19 @@ Control: a write that is only said to have happened must be found out.
 """
 
 import errno
-import subprocess
+import os
+import shutil
+import time
 
 import pytest
-from audit import Ledger, read_facts, record_facts
-from conftest import BINARY, clean_environment
-from faulty import ALWAYS, DROP, NAME, NAMES, OPEN, READ, SHORT, SYNC, TRUNCATE, WRITE, Faulty, needs_shim
-from rounds_kit import POLICY, REFERENCE, create, sample_id
-from wire import batch, post
+from audit import read_facts
+from faulty import (ALWAYS, DROP, LATER, NAME, NAMES, OPEN, READ, SHORT, SYNC, TRUNCATE, WRITE, Faulty, Script,
+                    check_folder, needs_shim, read_only, record)
+from old_schema import downgrade
+from wire import post, totals
 
 pytestmark = needs_shim
 STEPS_MAX = 5000
-REFUSALS = (500, 503, 507)
 
 
 @pytest.fixture
@@ -31,111 +32,6 @@ def faulty(tmp_path):
     yield d
     d.disarm()
     d.stop()
-
-
-def record(id, characters=100):
-    return {"id": id, "prompt": f"question of {id}", "responses": [
-        {"id": f"{id}-{k}", "text": f"answer {k} " + "x" * characters, "scores": [{"judge": "j", "value": 1 + k}],
-         "logprobs": {POLICY: -5.0 - k, REFERENCE: -6.0 + k}} for k in range(2)]}
-
-
-class Script:
-    """Some requests of every kind, in a dataset of their own."""
-
-    def __init__(self, daemon, number):
-        self.daemon, self.dataset = daemon, f"d{number}"
-        self.path, self.other = f"/v1/datasets/{self.dataset}", f"other{number}"
-        self.ledger, self.refusals, self.snapshot = Ledger(), [], None
-        rows = [record(f"base{i}") for i in range(2)]
-        assert daemon.request("PUT", self.path).status == 201
-        post(daemon, self.dataset, rows)
-        for row in rows:
-            self.ledger.facts |= record_facts(row)
-        self.round = create(daemon, self.dataset, responses="sample", responses_per_prompt=4)
-
-    def steps(self):
-        """(changes, method, path, body) of the writes."""
-        few, many = [record("few")], [record(f"many{i}", 5000) for i in range(40)]  # these wait in a file
-        text, id = "a sample", sample_id(self.round, "base0", 1)
-        sample = {("response", id): text, ("logprob", id, POLICY): -1.5}
-        return [
-            ({("dataset", self.other): True}, "PUT", f"/v1/datasets/{self.other}", {}),
-            (record_facts(few[0]), "POST", f"{self.path}/records", few),
-            ({("score", "base0-0", "late"): 7}, "POST", f"{self.path}/scores",
-             [{"response": "base0-0", "judge": "late", "value": 7}]),
-            ({("vote", "ann", "base0-0", "base0-1"): 1}, "POST", f"{self.path}/comparisons",
-             [{"judge": "ann", "chosen": "base0-0", "rejected": "base0-1"}]),
-            ({k: v for row in many for k, v in record_facts(row).items()}, "POST", f"{self.path}/records", many),
-            (sample, "POST", f"/v1/rounds/{self.round}/responses",
-             [{"prompt": "base0", "index": 1, "text": text, "logprobs": {POLICY: -1.5}}]),
-            ({k: None for k in record_facts(record("base1"))}, "DELETE", f"{self.path}/prompts/base1", None),
-            ({("dataset", self.other): None}, "DELETE", f"/v1/datasets/{self.other}?confirm={self.other}", None),
-        ]
-
-    def ask(self, method, path, body):
-        if isinstance(body, list):
-            return self.daemon.post_rows(path, body)
-        return self.daemon.request(method, path, body)
-
-    def write(self, step, in_doubt=False):
-        changes, *request = step
-        answer = self.ask(*request)
-        if answer.status in (200, 201, 204):
-            self.ledger.done(self.ledger.sent(changes))
-        elif answer.status == 404 and request[0] == "DELETE":
-            assert self.ledger.facts.get(next(iter(changes))) is None, answer  # it never came to be
-        else:
-            assert answer.status in REFUSALS and answer.json()["type"].startswith("/problems/"), (request[:2], answer)
-            if in_doubt and not self.refusals:
-                self.ledger.sent(changes)  # the rest was refused because of the first
-            self.refusals.append((step, answer))
-
-    def run(self, in_doubt=False):
-        for step in self.steps():
-            self.write(step, in_doubt)
-        answer = self.daemon.request("POST", f"{self.path}/snapshots?wait=20", {"name": self.dataset, "recipe": {}})
-        assert answer.status in (201, 202, *REFUSALS), answer
-        if answer.status == 201:
-            self.snapshot = answer.json()["revision"]
-            seen = batch(self.daemon, self.dataset)
-            assert seen.status == 200 or seen.status in REFUSALS, seen
-
-    def read(self):
-        seen = read_facts(self.daemon, self.dataset)
-        if self.daemon.request("GET", f"/v1/datasets/{self.other}").status == 200:
-            seen["dataset", self.other] = True
-        return seen
-
-    def audit(self):
-        seen = self.read()
-        findings = self.ledger.findings(seen)
-        assert not findings, findings[:5]
-        self.ledger.resolve(seen)
-
-    def again(self):
-        """What was refused is taken now; the snapshot that was made is what it is without faults."""
-        refused, self.refusals = self.refusals, []
-        for step, _ in refused:
-            self.write(step)
-        assert not self.refusals, self.refusals[0]
-        self.audit()
-        name = f"{self.dataset}-again"
-        answer = self.daemon.request("POST", f"{self.path}/snapshots?wait=20", {"name": name, "recipe": {}})
-        assert answer.status == 201, answer
-        if self.snapshot and not refused:
-            assert answer.json()["revision"] == self.snapshot
-        for made in (name, self.dataset):
-            assert self.daemon.request("DELETE", f"/v1/snapshots/{made}").status in (204, 404)
-
-
-def check_folder(daemon):
-    done = subprocess.run([BINARY, "check", "--data", daemon.data], env=clean_environment(), capture_output=True,
-                          timeout=120, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def read_only(daemon):
-    return daemon.request("GET", "/readyz").status == 503
 
 
 def stays_read_only(daemon, script):
@@ -218,6 +114,59 @@ def test_files_that_cannot_be_opened_or_named(faulty, capsys):
 
 def test_a_disk_that_fails_to_read(faulty, capsys):
     Sweep(faulty, READ, errno.EIO, step=3).run(capsys)
+
+
+def test_a_checkpoint_that_fails_to_sync(faulty):
+    """What was acknowledged is in the log; that the daemon takes no more is said at once, not at the next write."""
+    assert faulty.request("PUT", "/v1/datasets/large").status == 201
+    for part in range(2):
+        rows = [record(f"p{part}-{i}", 50000) for i in range(100)]  # 10 MB: the second time the log is long enough
+        if part:
+            faulty.arm(SYNC, errno.EIO, 2, ALWAYS)  # behind the commit's own
+        post(faulty, "large", rows)
+    until = time.monotonic() + 5
+    while not read_only(faulty) and time.monotonic() < until:
+        time.sleep(0.05)
+    _, failed = faulty.disarm()
+    assert failed > 0 and read_only(faulty)
+    faulty.kill()
+    faulty.start()
+    assert totals(faulty, "large")["prompts"] == 200
+    check_folder(faulty)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_faults_at_the_start(tmp_path, capsys, error):
+    """Of a daemon that brings a database of version 1 up to date: it starts, or says why not, and the next start
+    finds all."""
+    d = Faulty(tmp_path).start()
+    script = Script(d, "old")
+    script.run()
+    d.stop()
+    downgrade(os.path.join(d.data, "prefd.db"))
+    shutil.copytree(d.data, tmp_path / "old")
+    script.ledger.facts = {k: v for k, v in script.ledger.facts.items() if k[0] != "dataset"}
+    n = refused = failed = 1
+    while failed:
+        shutil.rmtree(d.data)
+        shutil.copytree(tmp_path / "old", d.data)
+        d.arm(WRITE | SYNC | TRUNCATE | OPEN | NAME | READ | LATER, error, n)
+        try:
+            d.start()
+        except AssertionError as e:
+            assert "prefd ended with 1:" in str(e), e
+            refused += 1
+        _, failed = d.disarm()
+        d.kill()
+        d.start()
+        assert read_facts(d, script.dataset) == {k: v for k, v in script.ledger.facts.items() if v is not None}
+        d.kill()
+        n += 1
+        assert n < STEPS_MAX
+    check_folder(d)
+    with capsys.disabled():
+        print(f"\n# {NAMES[error]} at the start of a store of version 1: {n - 2} operations failed, {refused - 1} starts refused")
+    assert refused > 10
 
 
 def test_control_a_write_that_never_happened_is_found_out(faulty):

@@ -59,6 +59,7 @@ static struct row record_row(struct arena *a, int prompt, int version)
 	*c = (struct comparison){STR("ann"), r[prompt % 2].id, r[1 - prompt % 2].id, 1, TIME_NONE};
 	row.record = (struct record){.id = arena_printf(a, "p%d", prompt), .messages = STR("[]"), .split = STR("train"),
 	                             .response = r, .responses = 2, .comparison = c, .comparisons = 1};
+	sha256_of("[]", 2, row.record.messages_hash);
 	return row;
 }
 

@@ -372,14 +372,14 @@ static void put_prompt(struct kit *k, struct model *m, int i)
 {
 	struct response r[PER_PROMPT];
 	struct row row;
-	char id[32], ids[PER_PROMPT][32], text[64];
+	char id[32], ids[PER_PROMPT][32], text[PER_PROMPT][64];
 
 	snprintf(id, sizeof id, "p%d", i);
 	for (int j = 0; j < PER_PROMPT; j++) {
 		snprintf(ids[j], sizeof ids[j], "p%d-r%d", i, j);
-		memset(text, 'x', sizeof text);
-		text[1 + draw(m, 60)] = '\0';
-		r[j] = response_of(ids[j], text, j ? "m" : NULL);
+		memset(text[j], 'x', sizeof text[j]);
+		text[j][1 + draw(m, 60)] = '\0';
+		r[j] = response_of(ids[j], text[j], j ? "m" : NULL);
 	}
 	row = record_of(id, messages, r, PER_PROMPT);
 	kit_ok(k, kit_put_in(k, &row, CONFLICT_REPLACE, NOW));
