@@ -257,7 +257,12 @@ int writer_start(struct writer **out, const struct conf *conf, struct err *e)
 		return -1;
 	}
 	queue_init(&w->queue, QUEUE_REQUESTS_MAX);
-	pthread_create(&w->thread, NULL, writer_main, w);
+	if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
+		queue_destroy(&w->queue);
+		store_close(w->db);
+		heap_free(w);
+		return err_set(e, P_UNAVAILABLE, "the writer's thread cannot be started");
+	}
 	*out = w;
 	return 0;
 }
