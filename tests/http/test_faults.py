@@ -119,12 +119,13 @@ def test_a_disk_that_fails_to_read(faulty, capsys):
 def test_a_checkpoint_that_fails_to_sync(faulty):
     """What was acknowledged is in the log; that the daemon takes no more is said at once, not at the next write."""
     assert faulty.request("PUT", "/v1/datasets/large").status == 201
+    time.sleep(1.5)  # until housekeeping, whose group would find the store failed too, has had its turn
     for part in range(2):
         rows = [record(f"p{part}-{i}", 50000) for i in range(100)]  # 10 MB: the second time the log is long enough
         if part:
             faulty.arm(SYNC, errno.EIO, 2, ALWAYS)  # behind the commit's own
         post(faulty, "large", rows)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 3
     while not read_only(faulty) and time.monotonic() < until:
         time.sleep(0.05)
     _, failed = faulty.disarm()
