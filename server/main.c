@@ -86,6 +86,7 @@ static void on_hangup(void *ctx)
 		log_error("main", "not reloaded, the settings stay as they are: %s", e.detail);
 	else
 		log_info("main", "settings reloaded");
+	httpd_reload(d->httpd);
 	log_set_level(level_of(d->conf.log_level));
 	tell_ready(d);
 }

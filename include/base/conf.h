@@ -15,8 +15,10 @@
 	X(store, text, "sqlite", 0, 0, restart, "where rows are kept: sqlite (in the data folder)") \
 	X(backups, text, "prefd-backups", 0, 0, restart, "folder that backups are made in") \
 	X(log_level, text, "info", 0, 0, reload, "error, warn, info or debug") \
+	X(audit_log, text, "audit.log", 0, 0, reload, "file of who changed what and who was refused, in the data folder unless a whole path; or off") \
 	X(http_threads, whole, "2", 1, 64, restart, "threads that receive and answer") \
 	X(http_connections, whole, "1024", 8, 65536, restart, "open connections at most") \
+	X(address_connections, whole, "512", 1, 65536, restart, "of these from one address at most") \
 	X(suspended_requests, whole, "2048", 1, 65536, restart, "requests that may wait for the writer or a job") \
 	X(suspend_seconds, whole, "60", 1, 600, reload, "how long such a request waits at most") \
 	X(header_seconds, whole, "10", 1, 600, restart, "how long a client may take for its headers") \

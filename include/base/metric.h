@@ -28,6 +28,7 @@
 	X(SNAPSHOTS_DAMAGED, counter, "prefd_snapshots_damaged_total", "Snapshot files found damaged") \
 	X(JOBS, gauge, "prefd_jobs", "Jobs that wait or run") \
 	X(SPOOL_BYTES, gauge, "prefd_spool_bytes", "Bytes in spools") \
+	X(AUDIT_LOST, counter, "prefd_audit_lost_total", "Lines of the audit log that could not be written") \
 	X(STORE_READ_ONLY, gauge, "prefd_store_read_only", "1 after a failed fsync or commit")
 
 enum metric {

@@ -2,11 +2,14 @@
  * at each request whether that file is another one. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
 #include "cli/cli.h"
 #include "client.h"
+#include "service/audit.h"
 #include "service/tokens.h"
 
 static const char USAGE[] =
@@ -42,7 +45,7 @@ struct options {
 	size_t datasets;
 	char *settings[8]; /* --data and --config, for conf_load */
 	int n_settings;
-	const char *data;
+	const char *data, *audit_log;
 };
 
 /* --- the command line ------------------------------------------------------------------------ */
@@ -110,6 +113,7 @@ static int find_folder(struct options *o)
 		return CLI_FAILED;
 	}
 	o->data = conf.data;
+	o->audit_log = conf.audit_log;
 	return 0;
 }
 
@@ -174,18 +178,44 @@ static int make_wish(struct options *o, struct token_wish *w)
 	return status ? status : rate("--bytes-per-second", o->bytes, &w->bytes_per_second);
 }
 
+/* Before the act: what cannot be written down is not done. */
+static int open_audit(const struct options *o, struct audit **audit)
+{
+	struct err e;
+
+	return audit_open(audit, o->data, o->audit_log, &e) < 0 ? failed(&e) : CLI_DONE;
+}
+
+static void close_audit(struct audit *audit, const char *what, struct str id, bool done)
+{
+	char user[32];
+	struct audit_entry x = {.method = str_of(what), .path = STR("tokens.json"), .about = id, .status = done ? 200 : 400};
+
+	snprintf(user, sizeof user, "uid %ld", (long)getuid());
+	x.address = str_of(user);
+	audit_write(audit, &x);
+	audit_close(audit);
+}
+
 static int create(struct options *o, struct arena *a)
 {
 	char secret[TOKEN_TEXT_BYTES];
 	struct token_wish wish = {.expires_us = 0};
-	struct token made;
+	struct token made = {.id = STR_NONE};
+	struct audit *audit;
 	struct err e;
 	int status = make_wish(o, &wish);
 
-	if (status)
+	if (status != CLI_DONE)
 		return status;
-	if (tokens_create(o->data, &wish, a, &made, secret, &e) < 0)
-		return failed(&e);
+	mkdir(o->data, 0700); /* what went wrong, the next line says */
+	status = open_audit(o, &audit);
+	if (status != CLI_DONE)
+		return status;
+	status = tokens_create(o->data, &wish, a, &made, secret, &e) < 0 ? failed(&e) : CLI_DONE;
+	close_audit(audit, "prefd token create", made.id, status == CLI_DONE);
+	if (status != CLI_DONE)
+		return status;
 	fprintf(stderr, "token %.*s; it is shown this once:\n", STR_ARG(made.id));
 	printf("%s\n", secret);
 	return CLI_DONE;
@@ -210,15 +240,22 @@ static int list(struct options *o, struct arena *a)
 	return CLI_DONE;
 }
 
-static int revoke(struct options *o, struct arena *a)
+static int end(struct options *o, struct arena *a)
 {
-	struct token was;
+	struct token was = {.id = str_of(o->argument)};
+	struct audit *audit;
 	struct err e;
+	int status;
 
 	if (o->argument == NULL)
 		return cli_misused(COMMAND, "revoke wants the token's ID or NAME");
-	if (tokens_revoke(o->data, str_of(o->argument), a, &was, &e) < 0)
-		return failed(&e);
+	status = open_audit(o, &audit);
+	if (status != CLI_DONE)
+		return status;
+	status = tokens_revoke(o->data, str_of(o->argument), a, &was, &e) < 0 ? failed(&e) : CLI_DONE;
+	close_audit(audit, "prefd token revoke", was.id, status == CLI_DONE);
+	if (status != CLI_DONE)
+		return status;
 	fprintf(stderr, "token %.*s (%.*s) is revoked\n", STR_ARG(was.id), STR_ARG(was.name));
 	return CLI_DONE;
 }
@@ -228,7 +265,7 @@ int cli_token(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(struct options *o, struct arena *a);
-	} verbs[] = {{"create", create}, {"list", list}, {"revoke", revoke}};
+	} verbs[] = {{"create", create}, {"list", list}, {"revoke", end}};
 	const char *verb = argc > 1 ? argv[1] : "";
 	struct options o = {0};
 	struct arena a;

@@ -1,5 +1,6 @@
 #include "auth.h"
 
+#include "base/clock.h"
 #include "words.h"
 
 /* --- while no token exists ---------------------------------------------------------------- */
@@ -139,5 +140,7 @@ int auth_enter(struct request *r, struct err *e)
 		return -1;
 	if (r->access.token == NULL)
 		return check_neighbour(r, e);
+	if (rates_enter(r->h->rates, r->access.token, clock_steady_us(), &r->left, &r->retry_after_s, e) < 0)
+		return -1;
 	return check_scope(r, e) < 0 || check_dataset(r, e) < 0 || check_listed(r, e) < 0 ? -1 : 0;
 }

@@ -11,6 +11,7 @@
  *        another machine's: a web page elsewhere, or a name rebound to us
  *   404  the dataset, snapshot or round is not this token's: the same words as
  *        for one that does not exist
+ *   429  the token has asked for more than it may in a second (rates.h)
  *   503  the file of tokens cannot be read */
 int auth_enter(struct request *r, struct err *e);
 

@@ -93,6 +93,9 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "idle_seconds", c->idle_seconds);
 	put_limit(&a.body, "body_bytes_per_second", SLOWEST_BYTES_PER_SECOND);
 	put_limit(&a.body, "connections", c->http_connections);
+	put_limit(&a.body, "address_connections", c->address_connections);
+	put_limit(&a.body, "tokens", TOKENS_MAX);
+	put_limit(&a.body, "token_datasets", TOKEN_DATASETS_MAX);
 	buf_byte(&a.body, '}');
 	return say(r, &a, NULL);
 }

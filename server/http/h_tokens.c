@@ -62,6 +62,7 @@ const struct reply *h_token_create(struct request *r)
 	if (read_wish(r, &wish, &e) < 0 || tokens_create(folder(r), &wish, &r->arena, &made, secret, &e) < 0)
 		return reply_problem(r, &e);
 	a.status = 201;
+	r->about = made.id;
 	answer_header(&a, "Location", "/v1/tokens/%.*s", STR_ARG(made.id));
 	token_print(&a.body, &made);
 	a.body.n--; /* the brace: the secret goes in front of it, this once */
@@ -81,5 +82,6 @@ const struct reply *h_token_revoke(struct request *r)
 	if (tokens_revoke(folder(r), r->param[0], &r->arena, &was, &e) < 0)
 		return reply_problem(r, &e);
 	a.status = 204;
+	r->about = was.id;
 	return reply_answer(r, &a);
 }

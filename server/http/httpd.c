@@ -10,7 +10,8 @@
 #include "base/notify.h"
 #include "handlers.h"
 #include "listen.h"
-#include "request.h"
+#include "service/audit.h"
+#include "trail.h"
 #include "words.h"
 
 enum {
@@ -100,6 +101,7 @@ static void on_done(void *ctx, struct MHD_Connection *c, void **request, enum MH
 	log_debug("http", "request=%s method=%.*s path=%.*s status=%d ended=%d us=%lld", r->id, STR_ARG(r->method),
 	          STR_ARG(r->target.path), r->status, (int)how, (long long)(clock_steady_us() - r->began_us));
 	reaper_phase(&r->h->reaper, r->watch, PHASE_HEAD);
+	trail_leave(r);
 	request_free(r);
 	*request = NULL;
 }
@@ -166,6 +168,7 @@ static struct MHD_Daemon *start_library(struct httpd *h)
 	                        MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
 	                        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(c->http_threads > 1 ? c->http_threads : 0),
 	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned)c->http_connections,
+	                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)c->address_connections,
 	                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)c->idle_seconds,
 	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
 	                        MHD_OPTION_URI_LOG_CALLBACK, on_line, h,
@@ -216,6 +219,8 @@ static void httpd_free(struct httpd *h)
 		close(h->listen_fd);
 	waiting_destroy(&h->waiting);
 	reaper_destroy(&h->reaper);
+	audit_close(h->audit);
+	rates_free(h->rates);
 	heap_free(h);
 }
 
@@ -231,7 +236,8 @@ int httpd_start(struct httpd **out, struct service *s, struct loop *loop, struct
 	waiting_init(&h->waiting, (int)h->conf->suspended_requests);
 	reaper_init(&h->reaper, (int)h->conf->header_seconds, (int)h->conf->idle_seconds);
 	dashboard_policy(h->page_policy, sizeof h->page_policy);
-	if (open_address(h, e) == 0) {
+	h->rates = rates_new();
+	if (audit_open(&h->audit, h->conf->data, h->conf->audit_log, e) == 0 && open_address(h, e) == 0) {
 		h->daemon = start_library(h);
 		if (h->daemon)
 			h->listen_fd = -1; /* the library's own from here on */
@@ -245,6 +251,14 @@ int httpd_start(struct httpd **out, struct service *s, struct loop *loop, struct
 	loop_every(loop, TICK_MS, tick, h);
 	*out = h;
 	return 0;
+}
+
+void httpd_reload(struct httpd *h)
+{
+	struct err e = {0};
+
+	if (audit_reopen(h->audit, h->conf->data, h->conf->audit_log, &e) < 0)
+		log_error("http", "%s; the old one goes on", e.detail);
 }
 
 int httpd_port(const struct httpd *h)

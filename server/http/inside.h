@@ -19,6 +19,8 @@ struct httpd {
 	char url[URL_BYTES];
 	struct reaper reaper;
 	struct waiting waiting;
+	struct audit *audit;
+	struct rates *rates;
 	_Atomic int64_t documents_left; /* bytes that documents may still take */
 	_Atomic int64_t answers_left;   /* bytes that answers may still take */
 	_Atomic int active;             /* requests that are not done */

@@ -9,6 +9,7 @@
 #include "base/metric.h"
 #include "base/zip.h"
 #include "request.h"
+#include "trail.h"
 
 enum { PACK_FROM_BYTES = 1024, BUDGET_FROM_BYTES = 4096, RETRY_DEFAULT_SECONDS = 1, STREAM_BLOCK_BYTES = 64 * 1024 };
 
@@ -98,6 +99,7 @@ static void add_headers(struct request *r, struct MHD_Response *m, const struct 
 		add(m, a->header[i].name, a->header[i].value);
 	if (r->allow[0] && a->status == 405)
 		add(m, "Allow", r->allow);
+	trail_headers(r, m);
 	if (a->status == 401)
 		add(m, "WWW-Authenticate", "Bearer realm=\"prefd\"");
 	if (a->retry_after_s > 0) {
@@ -171,6 +173,7 @@ const struct reply *reply_packed(struct request *r, struct answer *a)
 
 	settle(r, a);
 	take_budget(r, a);
+	r->sent = a->body.n;
 	if (a->body.n > 0) {
 		m = MHD_create_response_from_buffer_with_free_callback(a->body.n, a->body.p, heap_free);
 		if (m)
@@ -196,6 +199,7 @@ const struct reply *reply_problem(struct request *r, const struct err *e)
 
 	answer_init(&a);
 	answer_problem(&a, e);
+	a.retry_after_s = r->retry_after_s;
 	return reply_answer(r, &a);
 }
 
@@ -215,6 +219,7 @@ struct stream {
 	struct buf out;  /* ready to send, from `at` on */
 	size_t at;
 	bool end;
+	uint64_t *sent; /* the request's: it lives until the last byte is read */
 	char id[REQUEST_ID_BYTES + 1];
 };
 
@@ -253,6 +258,7 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *to, size_t max)
 	n = s->out.n - s->at < max ? s->out.n - s->at : max;
 	memcpy(to, s->out.p + s->at, n);
 	s->at += n;
+	*s->sent += n;
 	return (ssize_t)n;
 }
 
@@ -276,6 +282,7 @@ const struct reply *reply_export(struct request *r, struct answer *head, struct 
 	const struct reply *reply;
 
 	s->export = x;
+	s->sent = &r->sent;
 	memcpy(s->id, r->id, sizeof s->id);
 	if (coding != CODING_IDENTITY) {
 		s->zip = zip_new(coding);

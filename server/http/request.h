@@ -10,6 +10,7 @@
 #include "body.h"
 #include "gate.h"
 #include "inside.h"
+#include "rates.h"
 #include "route.h"
 #include "service/tokens.h"
 #include "waiting.h"
@@ -35,6 +36,9 @@ struct request {
 	const struct route *route; /* NULL: refused before one was found */
 	struct str param[PARAMS_MAX];
 	struct access access;      /* whose it is (auth.h) */
+	struct rate_left left;     /* of what its token may */
+	int retry_after_s;         /* of a 429 */
+	struct str about;          /* id of the token that it made */
 	char id[REQUEST_ID_BYTES + 1]; /* X-Request-Id */
 	char allow[64];                /* of a 405 */
 	struct err refused;            /* P_NONE while all is well; the first trouble stays */
@@ -44,6 +48,7 @@ struct request {
 	struct pending *pending;
 	struct waiter waiter;
 	int status; /* of the answer, for the log */
+	uint64_t sent; /* bytes of the answer's body */
 	int64_t answer_bytes; /* of the common budget, until the answer is sent */
 };
 

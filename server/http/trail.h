@@ -1,0 +1,13 @@
+/* trail.h - what a request leaves behind when it is done: its line of the audit
+ * log, and its bytes charged to its token. Connection's thread. */
+#ifndef PREFD_HTTP_TRAIL_H
+#define PREFD_HTTP_TRAIL_H
+
+#include "request.h"
+
+void trail_leave(const struct request *r);
+/* RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), for
+ * tokens that have limits. */
+void trail_headers(const struct request *r, struct MHD_Response *m);
+
+#endif
