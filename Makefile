@@ -22,7 +22,7 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) -fno-strict-aliasing -pthread \
              -D_GNU_SOURCE -DPREFD_VERSION='"$(VERSION)"' -Iinclude -I$(BUILD)/gen \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-LIBS   := -lmicrohttpd -lcjson -lsqlite3 -luv -lcurl -lzstd -lz -lnettle -lm
+LIBS   := -lmicrohttpd -lgnutls -lcjson -lsqlite3 -luv -lcurl -lzstd -lz -lnettle -lm
 
 SRC    := $(wildcard server/*/*.c)
 OBJ    := $(SRC:server/%.c=$(BUILD)/obj/%.o) $(BUILD)/gen/embedded.o

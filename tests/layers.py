@@ -48,6 +48,7 @@ VENDORS = {  # header (or folder of headers): the one room that may include it
     "zlib.h": "base",
     "zstd.h": "base",
     "nettle/": "base",
+    "gnutls/": "http",
     "xxhash.h": "base",
 }
 

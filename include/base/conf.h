@@ -15,6 +15,8 @@
 	X(store, text, "sqlite", 0, 0, restart, "where rows are kept: sqlite (in the data folder)") \
 	X(backups, text, "prefd-backups", 0, 0, restart, "folder that backups are made in") \
 	X(log_level, text, "info", 0, 0, reload, "error, warn, info or debug") \
+	X(tls_cert, text, "off", 0, 0, restart, "PEM file of the certificate and its chain, for https; read again when it changes") \
+	X(tls_key, text, "off", 0, 0, restart, "PEM file of its private key") \
 	X(audit_log, text, "audit.log", 0, 0, reload, "file of who changed what and who was refused, in the data folder unless a whole path; or off") \
 	X(http_threads, whole, "2", 1, 64, restart, "threads that receive and answer") \
 	X(http_connections, whole, "1024", 8, 65536, restart, "open connections at most") \

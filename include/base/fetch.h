@@ -6,6 +6,7 @@
 #ifndef PREFD_BASE_FETCH_H
 #define PREFD_BASE_FETCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
@@ -25,6 +26,7 @@ struct fetch_request {
 	const char *const *headers; /* "Name: value"; ended by NULL; may be NULL itself */
 	struct str body;            /* STR_NONE: none (POST and PUT then send an empty one) */
 	int seconds;                /* for the whole call; 0: as long as bytes move */
+	bool any_certificate;       /* of https: for asking oneself, where nothing is at stake */
 };
 
 /* What came back; owns its bytes from fetch_reply_init to fetch_reply_release.
@@ -40,6 +42,9 @@ struct fetch *fetch_new(void);
 /* From now on each call carries `Authorization: Bearer <token>`; copied. A
  * token with control characters fails every call (P_BAD_REQUEST). */
 void fetch_bearer(struct fetch *f, struct str token);
+/* From now on https trusts the authorities of this PEM file, instead of the
+ * system's. The text is the caller's, as long as f lives. */
+void fetch_authorities(struct fetch *f, const char *path);
 void fetch_free(struct fetch *f);
 void fetch_reply_init(struct fetch_reply *r);
 void fetch_reply_release(struct fetch_reply *r);

@@ -10,11 +10,11 @@ struct httpd;
 int httpd_check(const char *listen, struct err *e);
 /* Listens and answers from its own threads. Main thread. */
 int httpd_start(struct httpd **h, struct service *s, struct loop *loop, struct err *e);
-/* After conf_reload: opens the audit log again. Main thread. */
+/* After conf_reload: opens the audit log again, reads the certificate again. Main thread. */
 void httpd_reload(struct httpd *h);
 /* The port in use. */
 int httpd_port(const struct httpd *h);
-/* "http://ADDRESS:PORT". */
+/* "http://ADDRESS:PORT", or https. */
 const char *httpd_url(const struct httpd *h);
 /* No new connections from here on; requests under way go on. Main thread. */
 void httpd_quiesce(struct httpd *h);

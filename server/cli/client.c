@@ -128,9 +128,13 @@ static void read_token_file(const char *command, const char *path, struct buf *o
 struct fetch *cli_fetch(const char *command)
 {
 	const char *token = getenv("PREFD_TOKEN"), *path = getenv("PREFD_TOKEN_FILE");
+	const char *authorities = getenv("PREFD_CA_FILE");
 	struct fetch *f = fetch_new();
 	struct buf text = BUF_INIT;
 	struct str rest;
+
+	if (authorities && *authorities)
+		fetch_authorities(f, authorities);
 
 	if (token && *token)
 		buf_z(&text, token);

@@ -11,6 +11,7 @@
 #include "handlers.h"
 #include "listen.h"
 #include "service/audit.h"
+#include "tls.h"
 #include "trail.h"
 #include "words.h"
 
@@ -141,6 +142,7 @@ static void tick(void *ctx)
 	int64_t now = clock_steady_us();
 
 	waiting_tick(&h->waiting, now);
+	tls_look(h->tls, false, now);
 	reaper_tick(&h->reaper, now);
 }
 
@@ -161,6 +163,16 @@ static struct MHD_Daemon *start_library(struct httpd *h)
 {
 	const struct conf *c = h->conf;
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+	struct MHD_OptionItem tls[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_callback()},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+		{MHD_OPTION_END, 0, NULL},
+	};
+
+	if (h->tls)
+		flags |= MHD_USE_TLS;
+	else
+		tls[0] = tls[2];
 
 	/* A pool of one is what the library does without a pool. */
 	return MHD_start_daemon(flags, 0, on_accept, h, on_request, h,
@@ -174,6 +186,7 @@ static struct MHD_Daemon *start_library(struct httpd *h)
 	                        MHD_OPTION_URI_LOG_CALLBACK, on_line, h,
 	                        MHD_OPTION_NOTIFY_COMPLETED, on_done, h,
 	                        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+	                        MHD_OPTION_ARRAY, tls,
 	                        MHD_OPTION_END);
 }
 
@@ -194,6 +207,14 @@ int httpd_check(const char *listen, struct err *e)
 	return address_parse(listen, &a, e);
 }
 
+/* A handshake is part of a client's headers. */
+static int open_tls(struct httpd *h, struct err *e)
+{
+	const struct conf *c = h->conf;
+
+	return tls_open(&h->tls, c->tls_cert, c->tls_key, (int)(c->header_seconds + c->idle_seconds), e);
+}
+
 static int open_address(struct httpd *h, struct err *e)
 {
 	struct address a;
@@ -209,7 +230,10 @@ static int open_address(struct httpd *h, struct err *e)
 	           listen_open(&a, &h->listen_fd, e) != 0) {
 		return -1;
 	}
-	h->port = listen_name(h->listen_fd, h->url);
+	h->port = listen_name(h->listen_fd, h->tls != NULL, h->url);
+	if (!a.loopback && h->tls == NULL)
+		log_warn("http", "no tls_cert: beyond this machine, tokens and texts can be read on the way, "
+		                 "unless something in front speaks TLS");
 	return 0;
 }
 
@@ -221,6 +245,7 @@ static void httpd_free(struct httpd *h)
 	reaper_destroy(&h->reaper);
 	audit_close(h->audit);
 	rates_free(h->rates);
+	tls_close(h->tls);
 	heap_free(h);
 }
 
@@ -237,7 +262,8 @@ int httpd_start(struct httpd **out, struct service *s, struct loop *loop, struct
 	reaper_init(&h->reaper, (int)h->conf->header_seconds, (int)h->conf->idle_seconds);
 	dashboard_policy(h->page_policy, sizeof h->page_policy);
 	h->rates = rates_new();
-	if (audit_open(&h->audit, h->conf->data, h->conf->audit_log, e) == 0 && open_address(h, e) == 0) {
+	if (audit_open(&h->audit, h->conf->data, h->conf->audit_log, e) == 0 && open_tls(h, e) == 0 &&
+	    open_address(h, e) == 0) {
 		h->daemon = start_library(h);
 		if (h->daemon)
 			h->listen_fd = -1; /* the library's own from here on */
@@ -259,6 +285,7 @@ void httpd_reload(struct httpd *h)
 
 	if (audit_reopen(h->audit, h->conf->data, h->conf->audit_log, &e) < 0)
 		log_error("http", "%s; the old one goes on", e.detail);
+	tls_look(h->tls, true, clock_steady_us());
 }
 
 int httpd_port(const struct httpd *h)

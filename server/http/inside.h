@@ -21,6 +21,7 @@ struct httpd {
 	struct waiting waiting;
 	struct audit *audit;
 	struct rates *rates;
+	struct tls *tls; /* NULL: plain HTTP */
 	_Atomic int64_t documents_left; /* bytes that documents may still take */
 	_Atomic int64_t answers_left;   /* bytes that answers may still take */
 	_Atomic int active;             /* requests that are not done */

@@ -88,7 +88,7 @@ void address_of(int fd, struct address *a)
 		a->loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
 }
 
-int listen_name(int fd, char url[URL_BYTES])
+int listen_name(int fd, bool tls, char url[URL_BYTES])
 {
 	struct sockaddr_storage got = {0};
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&got;
@@ -102,7 +102,7 @@ int listen_name(int fd, char url[URL_BYTES])
 	six = got.ss_family == AF_INET6;
 	inet_ntop(got.ss_family, six ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr, host, sizeof host);
 	port = ntohs(six ? v6->sin6_port : v4->sin_port);
-	snprintf(url, URL_BYTES, six ? "http://[%s]:%d" : "http://%s:%d", host, port);
+	snprintf(url, URL_BYTES, six ? "http%s://[%s]:%d" : "http%s://%s:%d", tls ? "s" : "", host, port);
 	return port;
 }
 

@@ -23,7 +23,7 @@ int listen_open(const struct address *a, int *fd, struct err *e);
 /* Puts a socket that nobody can reach in the place of fd, whose socket goes on
  * listening for whoever else holds it. Any thread may be in accept(2) on it. */
 void listen_let_go(int fd);
-/* The port that it got, and "http://ADDRESS:PORT". */
-int listen_name(int fd, char url[URL_BYTES]);
+/* The port that it got, and "http://ADDRESS:PORT" (or https). */
+int listen_name(int fd, bool tls, char url[URL_BYTES]);
 
 #endif

@@ -57,7 +57,8 @@ void trail_leave(const struct request *r)
 {
 	if (worth_a_line(r))
 		write_line(r);
-	rates_charge(r->h->rates, r->access.token, r->body.received + r->sent, clock_steady_us());
+	if (r->status != 429) /* who asks too early gets no deeper into debt by it */
+		rates_charge(r->h->rates, r->access.token, r->body.received + r->sent, clock_steady_us());
 }
 
 /* --- limits ------------------------------------------------------------------------------ */

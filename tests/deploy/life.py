@@ -19,7 +19,7 @@ import pytest
 from conftest import HERE, call, daemon_kit, deb_of
 
 # What the package depends on, and what a boot needs; a base system has the rest.
-LIBRARIES = "libcjson1,libcurl4,libmicrohttpd12,libnettle8,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd,systemd-sysv,dbus"
+LIBRARIES = "libcjson1,libcurl4,libgnutls30,libmicrohttpd12,libnettle8,libsqlite3-0,libuv1,libzstd1,zlib1g,systemd,systemd-sysv,dbus"
 UNWANTED = ("systemd-udevd.service", "systemd-udev-trigger.service", "getty.target", "console-getty.service",
             "systemd-logind.service")
 

@@ -34,7 +34,7 @@ def test_its_version_is_the_programs(deb):
     version = re.search(r"^VERSION\s*:=\s*(\S+)$", open(os.path.join(ROOT, "Makefile")).read(), re.MULTILINE).group(1)
     status, said = call("dpkg-deb", "-f", deb, "Version", "Depends")
     assert status == 0 and f"Version: {version}-" in said
-    for library in ("libcjson1", "libcurl4", "libmicrohttpd12", "libnettle8", "libsqlite3-0", "libuv1", "libzstd1", "zlib1g"):
+    for library in ("libcjson1", "libcurl4", "libgnutls30", "libmicrohttpd12", "libnettle8", "libsqlite3-0", "libuv1", "libzstd1", "zlib1g"):
         assert library in said
 
 

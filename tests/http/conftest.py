@@ -75,10 +75,10 @@ class Daemon:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(self.env))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            found = re.search(r"listening on http://([0-9.]+|\[[^]]+\]):(\d+)", self.log()[offset:])
+            found = re.search(r"listening on (https?)://([0-9.]+|\[[^]]+\]):(\d+)", self.log()[offset:])
             if found:
-                self.host, self.port = found.group(1), int(found.group(2))
-                self.base = f"http://{self.host}:{self.port}"
+                self.host, self.port = found.group(2), int(found.group(3))
+                self.base = f"{found.group(1)}://{self.host}:{self.port}"
                 return self
             if self.process.poll() is not None:
                 raise AssertionError(f"prefd ended with {self.process.returncode}:\n{self.log()}")

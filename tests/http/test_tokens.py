@@ -695,3 +695,211 @@ def test_the_clients_send_the_token(place, tmp_path):
     bad = prefd("round", "show", "mine-r", *server, env={"PREFD_TOKEN": "prefd_x"}, status=1)
     assert "prefd_x" not in bad.stderr
     prefd("round", "show", "mine-r", *server, env={"PREFD_TOKEN_FILE": str(tmp_path / "no-file")}, status=1)
+
+
+# --- written down ----------------------------------------------------------------------------------------
+
+
+def audit(daemon, name="audit.log"):
+    path = os.path.join(daemon.data, name)
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def test_who_did_what_is_written_down(fresh_daemon):
+    d = fresh_daemon()
+    d.request("PUT", "/v1/datasets/early", {})
+    d.post_rows("/v1/datasets/early/records", [row(1)])  # while open: acts of an admin alone
+    d.request("GET", "/v1/datasets", headers={"Origin": "http://evil.example"})
+    texts = {"root": create(d.data, "root", "admin"), "judge": create(d.data, "judge", "ingest", "--dataset", "early")}
+    root, judge = As(d, texts["root"]), As(d, texts["judge"])
+    root.request("GET", "/v1/datasets")  # reading leaves nothing
+    judge.post_rows("/v1/datasets/early/scores", [{"response": "p1-r0", "judge": "secret judge", "value": 3}],
+                    {"X-Request-Id": "mine-17"})
+    judge.request("GET", "/v1/datasets")
+    judge.request("POST", "/v1/datasets/late/scores")
+    d.request("GET", "/v1/datasets?token=" + texts["root"])
+    made = root.request("POST", "/v1/tokens", {"name": "tail \"\\ \u2028", "scopes": ["read"]}).json()
+    root.request("DELETE", f"/v1/tokens/{made['id']}")
+    prefd("token", "revoke", "judge", "--data", d.data)
+    prefd("token", "revoke", "nobody", "--data", d.data, status=1)
+    d.stop()  # every answer's line is there
+    lines_ = audit(d)
+    id_of = {name: text[6:18] for name, text in texts.items()}
+    got = [(x["name"], x["method"], x["path"], x["status"]) for x in lines_]
+    assert got == [
+        (None, "PUT", "/v1/datasets/early", 201), (None, "GET", "/v1/datasets", 403),
+        (None, "prefd token create", "tokens.json", 200), (None, "prefd token create", "tokens.json", 200),
+        ("judge", "POST", "/v1/datasets/early/scores", 200), ("judge", "GET", "/v1/datasets", 403),
+        ("judge", "POST", "/v1/datasets/late/scores", 404), (None, "GET", "/v1/datasets", 401),
+        ("root", "POST", "/v1/tokens", 201), ("root", "DELETE", f"/v1/tokens/{made['id']}", 204),
+        (None, "prefd token revoke", "tokens.json", 200), (None, "prefd token revoke", "tokens.json", 400)]
+    scored = lines_[4]
+    assert scored["request"] == "mine-17" and scored["token"] == id_of["judge"] and scored["address"] == "127.0.0.1"
+    assert scored["received"] > 20 and scored["sent"] > 20
+    assert [lines_[i]["about"] for i in (2, 3, 8, 9, 10)] == [id_of["root"], id_of["judge"], made["id"], made["id"], id_of["judge"]]
+    assert lines_[2]["address"] == f"uid {os.getuid()}"
+    whole = json.dumps(lines_)
+    assert not any(s[19:] in whole for s in (*texts.values(), made["token"])) and "secret judge" not in whole
+    assert stat.S_IMODE(os.stat(os.path.join(d.data, "audit.log")).st_mode) == 0o600
+
+
+def test_no_line_can_be_forged(place):
+    before = len(audit(place.daemon))
+    forged = b'x%0A{"time":"2000-01-01T00:00:00Z"}'
+    for target in (b"/v1/datasets/" + forged, b"/v1/datasets/%22%7D%0a", b"/v1/datasets/a%5cb%22", b"/v1/datasets/\xe2\x80\xa8"):
+        raw(place.daemon, b"PUT " + target + b" HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\x0bb\r\nConnection: close\r\n\r\n")
+        raw(place.daemon, b"PUT " + target + b" HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: \"},{\"\r\nConnection: close\r\n\r\n")
+    for entry in audit(place.daemon)[before:]:  # each line is one object, of the same shape
+        assert set(entry) >= {"time", "request", "token", "name", "address", "method", "path", "status"}
+        assert entry["time"] > "2020" and entry["status"] in (400, 401, 404, 422)
+
+
+def test_strangers_cannot_fill_the_disk(fresh_daemon):
+    d = fresh_daemon()
+    root = As(d, create(d.data, "root", "admin"))
+    connection = d.connect()
+    asked, until = 0, time.monotonic() + 1.5
+    while time.monotonic() < until:
+        connection.request("GET", "/v1/datasets")
+        answer = connection.getresponse()
+        answer.read()
+        asked += answer.status == 401
+    connection.close()
+    time.sleep(1.1)
+    d.request("GET", "/v1/datasets")
+    refused = [x for x in audit(d) if x["status"] == 401]
+    assert asked > 400, asked
+    assert len(refused) <= 301
+    assert len(refused) + sum(x.get("refused_unwritten", 0) for x in refused) == asked + 1
+    # Those who hold a token are written down however many they are.
+    before = len(audit(d))
+    for _ in range(150):
+        root.request("DELETE", "/v1/snapshots/none")
+    d.stop()
+    assert len(audit(d)) - before == 150
+
+
+def test_the_audit_log_is_moved_and_turned_off(fresh_daemon, tmp_path):
+    conf = tmp_path / "conf"
+    conf.write_text("log_level = info\n")
+    d = fresh_daemon("--config", str(conf))
+
+    def reload(text):
+        conf.write_text(text)
+        n = d.log().count("settings reloaded")
+        os.kill(d.pid, 1)
+        until = time.monotonic() + 20
+        while d.log().count("settings reloaded") == n and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.1)
+
+    d.request("PUT", "/v1/datasets/a", {})
+    path = os.path.join(d.data, "audit.log")
+    os.rename(path, path + ".1")
+    d.request("PUT", "/v1/datasets/b", {})
+    reload("log_level = info\n")
+    d.request("PUT", "/v1/datasets/c", {})
+    reload(f"audit_log = {tmp_path}/elsewhere\n")
+    d.request("PUT", "/v1/datasets/d", {})
+    reload(f"audit_log = {tmp_path}/no-folder/file\n")
+    assert "the old one goes on" in d.log()
+    d.request("PUT", "/v1/datasets/e", {})
+    reload("audit_log = off\n")
+    d.request("PUT", "/v1/datasets/f", {})
+    d.stop()
+
+    def paths(file):
+        return [json.loads(line)["path"][-1] for line in open(file, encoding="utf-8")]
+
+    assert (paths(path + ".1"), paths(path), paths(tmp_path / "elsewhere")) == (["a", "b"], ["c"], ["d", "e"])
+
+
+def test_a_lost_line_is_counted_and_stops_nobody(fresh_daemon):
+    d = fresh_daemon("--audit-log", "/dev/full")
+    for i in range(3):
+        assert d.request("PUT", f"/v1/datasets/d{i}", {}).status == 201
+    assert "prefd_audit_lost_total 3" in d.request("GET", "/metrics").body.decode()
+    assert d.log().count("lines are lost") == 1
+
+
+# --- limits of a token --------------------------------------------------------------------------------------
+
+
+def asking(daemon, token, seconds, path="/v1/datasets"):
+    """Statuses and headers of as many requests as go into this time, on one connection."""
+    connection, out, until = daemon.connect(), [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        out.append((answer.status, {k.lower(): v for k, v in answer.getheaders()}, body))
+    connection.close()
+    return out
+
+
+def test_requests_a_second(place):
+    text = create(place.data, "slow", "read", "--requests-per-second", "20")
+    began = time.monotonic()
+    got = asking(place.daemon, text, 2.0)
+    took = time.monotonic() - began
+    good = [h for s, h, _ in got if s == 200]
+    refused = [(h, b) for s, h, b in got if s == 429]
+    assert len(good) + len(refused) == len(got) and refused
+    assert 20 <= len(good) <= 20 + 20 * took + 1, (len(good), took)
+    assert all(h["ratelimit-policy"] == '"requests";q=20;w=1' for _, h, _ in got)
+    assert re.fullmatch(r'"requests";r=19;t=1', good[0]["ratelimit"]) and '"requests";r=0;t=1' in {h["ratelimit"] for h, _ in refused}
+    assert all(h["retry-after"] == "1" and h["cache-control"] == "no-store" and
+               json.loads(b)["type"] == "/problems/too-many-requests" for h, b in refused)
+    time.sleep(1.1)  # as Retry-After says
+    assert asking(place.daemon, text, 0.01)[0][0] == 200
+    # The control: another token is asked nothing of the kind.
+    free = asking(place.daemon, place.token["read"], 0.5)
+    assert {s for s, _, _ in free} == {200} and len(free) > 30 and not any("ratelimit" in h for _, h, _ in free)
+    assert sum(x["status"] == 429 and x["name"] == "slow" for x in audit(place.daemon)) >= len(refused)
+
+
+def test_bytes_a_second(place):
+    """A long answer is not cut; the next request waits for it."""
+    page = len(place.root.request("GET", "/openapi.json").body)
+    size = len(place.root.request("GET", "/metrics").body)
+    assert page > size > 2000
+    text = create(place.data, "thin", "read", "--bytes-per-second", str(size // 3))
+    first = asking(place.daemon, text, 0.001, "/metrics")[0]
+    assert first[0] == 200 and len(first[2]) > size // 2
+    assert first[1]["ratelimit-policy"] == f'"bytes";q={size // 3};w=1;qu="content-bytes"'
+    until, statuses = time.monotonic() + 0.5, []
+    while time.monotonic() < until:
+        status, headers, _ = asking(place.daemon, text, 0.001)[0]
+        statuses.append(status)
+    assert set(statuses) == {429} and 1 <= int(headers["retry-after"]) <= 4
+    time.sleep(int(headers["retry-after"]) + 0.5)
+    assert asking(place.daemon, text, 0.001)[0][0] == 200
+
+
+def test_bodies_count_too(place):
+    text = create(place.data, "poster", "ingest", "--bytes-per-second", "1000")
+    who, rows = As(place.daemon, text), [row(i, 8) for i in range(400, 410)]
+    assert len(lines(rows)) > 4000
+    assert who.post_rows("/v1/datasets/theirs/records", rows).status == 200
+    answer = who.post_rows("/v1/datasets/theirs/records", rows)
+    assert answer.status == 429 and int(answer.headers["retry-after"]) >= 3, answer
+
+
+def test_connections_of_one_address(fresh_daemon):
+    d = fresh_daemon("--address-connections", "5", "--http-connections", "64")
+    assert d.request("GET", "/v1/limits").json()["address_connections"] == 5
+    held = []
+    for _ in range(5):
+        connection = d.connect()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        held.append(connection)
+    with pytest.raises((ConnectionError, OSError)):
+        d.request("GET", "/healthz")
+    other = socket.create_connection((d.host, d.port), timeout=SECONDS, source_address=("127.0.0.2", 0))
+    other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert other.recv(100).startswith(b"HTTP/1.1 200")
+    other.close()
+    for connection in held:
+        connection.close()
