@@ -80,13 +80,15 @@ static void on_hangup(void *ctx)
 {
 	struct daemon *d = ctx;
 	struct err e = {0};
+	int rc;
 
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_steady_us());
-	if (conf_reload(&d->conf, d->argc, d->argv, 1, &e) < 0)
+	rc = conf_reload(&d->conf, d->argc, d->argv, 1, &e);
+	httpd_reload(d->httpd);
+	if (rc < 0)
 		log_error("main", "not reloaded, the settings stay as they are: %s", e.detail);
 	else
 		log_info("main", "settings reloaded");
-	httpd_reload(d->httpd);
 	log_set_level(level_of(d->conf.log_level));
 	tell_ready(d);
 }

@@ -94,13 +94,15 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 static void on_done(void *ctx, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode how)
 {
 	struct request *r = *request;
+	struct str path;
 
 	(void)ctx;
 	(void)c;
 	if (r == NULL)
 		return;
+	path = trail_path(r);
 	log_debug("http", "request=%s method=%.*s path=%.*s status=%d ended=%d us=%lld", r->id, STR_ARG(r->method),
-	          STR_ARG(r->target.path), r->status, (int)how, (long long)(clock_steady_us() - r->began_us));
+	          STR_ARG(path), r->status, (int)how, (long long)(clock_steady_us() - r->began_us));
 	reaper_phase(&r->h->reaper, r->watch, PHASE_HEAD);
 	trail_leave(r);
 	request_free(r);

@@ -21,6 +21,16 @@ static void print_address(const struct request *r, char out[INET6_ADDRSTRLEN])
 		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, out, INET6_ADDRSTRLEN);
 }
 
+struct str trail_path(struct request *r)
+{
+	static const char front[] = "prefd_";
+	struct str path = r->target.path;
+	const char *at = path.n ? memmem(path.p, path.n, front, sizeof front - 1) : NULL;
+	size_t keep = at ? (size_t)(at - path.p) + sizeof front - 1 + TOKEN_ID_CHARS : path.n;
+
+	return keep < path.n ? arena_printf(&r->arena, "%.*s...", (int)keep, path.p) : path;
+}
+
 /* While the daemon is open everybody may do everything: what only an admin may
  * later is written down, and who was refused. */
 static bool worth_a_line(const struct request *r)
@@ -32,7 +42,7 @@ static bool worth_a_line(const struct request *r)
 	return !reads && r->route && (r->access.token || r->route->scope == SCOPE_ADMIN);
 }
 
-static void write_line(const struct request *r)
+static void write_line(struct request *r)
 {
 	const struct token *t = r->access.token;
 	char address[INET6_ADDRSTRLEN];
@@ -41,7 +51,7 @@ static void write_line(const struct request *r)
 		.token = t ? t->id : STR_NONE,
 		.name = t ? t->name : STR_NONE,
 		.method = r->method,
-		.path = r->target.path,
+		.path = trail_path(r),
 		.about = r->about,
 		.status = r->status,
 		.received = r->body.received,
@@ -53,7 +63,7 @@ static void write_line(const struct request *r)
 	audit_write(r->h->audit, &x);
 }
 
-void trail_leave(const struct request *r)
+void trail_leave(struct request *r)
 {
 	if (worth_a_line(r))
 		write_line(r);
