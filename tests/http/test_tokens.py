@@ -69,6 +69,9 @@ TABLE = {
     ("GET", E): ("read", "daemon"),
     ("PUT", E): ("admin", "daemon"),
     ("DELETE", E): ("admin", "daemon"),
+    ("GET", "/v1/backups"): ("admin", "daemon"),
+    ("GET", "/v1/backups/{backup}"): ("admin", "daemon"),
+    ("PUT", "/v1/backups/{backup}"): ("admin", "daemon"),
     ("GET", "/v1/tokens"): ("admin", "daemon"),
     ("POST", "/v1/tokens"): ("admin", "daemon"),
     ("DELETE", "/v1/tokens/{token}"): ("admin", "daemon"),
@@ -176,7 +179,7 @@ class Place:
 
     def path(self, pattern, whose):
         ids = {**self.of.get(whose, {k: f"{whose}-{k[0]}" for k in ("snapshot", "round")} | {"dataset": whose}),
-               "prompt": "p1", "lease": "no-lease", "engine": "no-engine", "token": "no-token"}
+               "prompt": "p1", "lease": "no-lease", "engine": "no-engine", "backup": "no-backup", "token": "no-token"}
         return re.sub(r"\{(\w+)\}", lambda m: ids[m.group(1)], pattern)
 
 
