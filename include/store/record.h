@@ -9,6 +9,8 @@
 #include "store/row.h"
 
 enum { RESPONSES_PER_PROMPT_MAX = 4096 };
+/* Pairs of a judge and an attribute that scored in one dataset, and judges of its comparisons, together. */
+enum { SERIES_MAX = 16384 };
 
 enum on_conflict { CONFLICT_REFUSE, CONFLICT_KEEP, CONFLICT_REPLACE };
 

@@ -72,6 +72,7 @@ const struct reply *h_limits(struct request *r)
 	put_limit(&a.body, "row_bytes", c->row_bytes);
 	put_limit(&a.body, "rows", c->rows);
 	put_limit(&a.body, "responses_per_prompt", RESPONSES_PER_PROMPT_MAX);
+	put_limit(&a.body, "series", SERIES_MAX);
 	put_limit(&a.body, "pairs_per_prompt", PAIRS_PER_PROMPT_MAX);
 	put_limit(&a.body, "batch_size", c->batch_size);
 	put_limit(&a.body, "batch_bytes", c->batch_bytes);

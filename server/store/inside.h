@@ -12,6 +12,9 @@
  * size is fixed. A name that is rolled back must not stay (names_drop). */
 enum { NAME_SLOTS = 1024 };
 
+/* Series that are there, or that the group admitted: direct-mapped as well. */
+enum { SERIES_SLOTS = 1024 };
+
 struct name_slot {
 	int64_t key; /* 0: free */
 	struct str name;
@@ -32,6 +35,7 @@ struct state {
 	struct range *range;
 	uint32_t ranges;
 	bool ranges_known;
+	int64_t series; /* of scores and votes, with those that the group admitted; 0: not counted yet */
 	struct state *next;
 };
 
@@ -56,6 +60,7 @@ struct store {
 	struct sums group, request; /* sums of the group and of the running savepoint */
 
 	int64_t log_frames, log_done; /* of the WAL: written, of them checkpointed */
+	struct sum_key series_known[SERIES_SLOTS];
 	struct arena scratch;         /* of the running call */
 	struct buf rows, more;        /* gathered rows of the running call */
 };
@@ -127,6 +132,15 @@ int score_put(struct store *s, struct state *st, int64_t prompt, int64_t respons
               bool fresh, int64_t now_us, bool *good, struct counts *counts, struct err *e);
 /* The value against its attribute's declared range. */
 int score_check(struct store *s, struct state *st, const struct score *sc, struct err *e);
+
+/* --- series.c ---------------------------------------------------------------------- */
+
+/* Before anything is written: P_INVALID at /judge when a score (or a vote:
+ * attribute STR_NONE) would be the dataset's first of a judge and attribute,
+ * and it has SERIES_MAX of them. */
+int series_admit(struct store *s, struct state *st, struct str judge, struct str attribute, struct err *e);
+/* What was admitted may be undone. */
+void series_forget(struct store *s);
 
 struct vote_key {
 	int64_t prompt, low, high, judge;

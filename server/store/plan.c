@@ -138,7 +138,7 @@ static int plan_vote(struct store *s, struct state *st, struct plan *p, uint32_t
 		err_at(e, P_UNKNOWN_ID, "/rejected", "the two responses are not of one prompt");
 		return err_under(e, "/comparisons/%u", i);
 	}
-	return 0;
+	return series_admit(s, st, c->judge, STR_NONE, e) < 0 ? err_under(e, "/comparisons/%u", i) : 0;
 }
 
 static int plan_votes(struct store *s, struct state *st, struct plan *p, struct err *e)

@@ -38,6 +38,8 @@ static int put_comparison(struct store *s, struct state *st, const struct compar
 		return -1;
 	if (prompt != other)
 		return err_at(e, P_UNKNOWN_ID, "/rejected", "the two responses are not of one prompt");
+	if (series_admit(s, st, c->judge, STR_NONE, e) < 0)
+		return -1;
 	return vote_put(s, st, prompt, chosen, rejected, c, now_us, counts, e);
 }
 

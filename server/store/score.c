@@ -123,6 +123,8 @@ int score_check(struct store *s, struct state *st, const struct score *sc, struc
 	const struct range *range;
 	int64_t attribute;
 
+	if (series_admit(s, st, sc->judge, sc->attribute, e) < 0)
+		return -1;
 	if (sc->status != SCORE_OK)
 		return 0;
 	if (name_find(s, sc->attribute, &attribute, e) < 0 || state_range(s, st, attribute, &range, e) < 0)

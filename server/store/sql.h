@@ -123,6 +123,8 @@
 	\
 	X(SERIES_GET, "SELECT key, failed, abstained, exact, bins FROM series" \
 	  " WHERE dataset=? AND kind=? AND a=? AND b=?") \
+	X(SERIES_THERE, "SELECT 1 FROM series WHERE dataset=? AND kind=? AND a=? AND b=?") \
+	X(SERIES_COUNT, "SELECT count(*) FROM series WHERE dataset=? AND kind>=?") \
 	X(SERIES_LIST, "SELECT key, kind, a, b, failed, abstained, exact, bins FROM series" \
 	  " WHERE dataset=? ORDER BY kind, a, b") \
 	X(SERIES_OF_ATTRIBUTE, "SELECT key, a FROM series WHERE dataset=? AND kind=? AND b=?") \

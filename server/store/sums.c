@@ -174,6 +174,8 @@ static int row_store(struct store *s, const struct sum_key *k, struct series_row
 		return -1;
 	if (r->key == 0)
 		r->key = sqlite3_last_insert_rowid(s->db);
+	else if (row_empty(r))
+		series_forget(s);
 	return 0;
 }
 

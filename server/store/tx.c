@@ -83,6 +83,7 @@ int store_undo(struct store *s, struct err *e)
 	sums_clear(&s->request);
 	states_restore(s);
 	rounds_forget(s);
+	series_forget(s);
 	s->next_key = s->saved_next_key;
 	if (s->names_new)
 		names_drop(s);
@@ -143,6 +144,7 @@ void store_rollback(struct store *s)
 	if (!sqlite3_get_autocommit(s->db) && sql_do(s, SQL_ROLLBACK, &ignored) < 0)
 		s->failed = true;
 	forget_group(s);
+	series_forget(s);
 	names_drop(s);
 	s->next_key = s->stored_next_key;
 }

@@ -17,6 +17,7 @@ def test_limits_are_published(daemon):
     limits = daemon.request("GET", "/v1/limits").json()
     assert limits["responses_per_prompt"] == 4096
     assert limits["pairs_per_prompt"] == 1 << 20
+    assert limits["series"] == 16384
 
 
 def test_responses_of_one_prompt(daemon):
@@ -28,6 +29,40 @@ def test_responses_of_one_prompt(daemon):
         assert r.json()["errors"][0]["pointer"] == "/responses"
     assert post(daemon, "/v1/datasets/many/records", rows(4096)).json()["responses"]["unchanged"] == 4096
     assert daemon.request("GET", "/v1/datasets/many/stats").json()["responses"] == 4096
+
+
+def score(judge, value=3, attribute="overall"):
+    return {"response": "r0", "judge": judge, "value": value, "attribute": attribute}
+
+
+def test_judges_and_attributes_of_one_dataset(daemon):
+    d = "/v1/datasets/judged"
+    daemon.request("PUT", d)
+    assert post(daemon, d + "/records", {"id": "p", "prompt": "p", "responses": [
+        {"id": "r0", "text": "a"}, {"id": "r1", "text": "b"}]}).status == 200
+    assert post(daemon, d + "/scores", [score(f"j{i}") for i in range(16383)]).status == 200
+    for one_more in ([score("new"), score("newer")], [score("new"), score("new", 4, "depth")]):
+        r = post(daemon, d + "/scores", one_more)
+        assert r.status == 422 and r.json()["errors"][0]["pointer"] == "/judge", r
+    assert post(daemon, d + "/scores", score("last")).status == 200
+    before = daemon.request("GET", d + "/stats").json()
+    assert before["scores"] == 16384
+    vote = {"judge": "voter", "chosen": "r0", "rejected": "r1"}
+    record = {"id": "q", "prompt": "q", "responses": [{"id": "s", "text": "c", "scores": [{"judge": "new", "value": 1}]}]}
+    for path, row, pointer in (("scores", score("new"), "/judge"), ("scores", score("j0", 3, "depth"), "/judge"),
+                               ("comparisons", vote, "/judge"), ("records", record, "/responses/0/scores/0/judge"),
+                               ("records", {"id": "p", "prompt": "p", "comparisons": [vote]}, "/comparisons/0/judge")):
+        r = post(daemon, f"{d}/{path}", row)
+        assert r.status == 422 and r.json()["errors"][0]["pointer"] == pointer, (path, r)
+    assert daemon.request("GET", d + "/stats").json() == before  # nothing by half
+    assert post(daemon, d + "/scores", [score("j5", 4), score("last", 5)]).status == 200  # whoever is there goes on
+    lines = "".join(json.dumps(s) + "\n" for s in (score("j7", 9), score("new"), score("j8", 9)))
+    r = daemon.request("POST", d + "/scores?on_error=continue", lines, {"Content-Type": "application/x-ndjson"})
+    assert r.status == 207 and len(r.json()["errors"]) == 1 and r.json()["scores"]["revised"] == 2, r
+    # What goes makes room.
+    assert daemon.request("DELETE", d + "/prompts/p").status == 204
+    assert post(daemon, d + "/records", record).status == 200
+    assert post(daemon, "/v1/datasets/many/scores", {**score("other"), "response": "r0"}).status == 200
 
 
 def test_all_pairs_of_too_many(daemon):
