@@ -27,7 +27,7 @@ bench-frames:
 # Instructions of the hot ways against tests/bench/counts.json; says the same on a busy machine.
 .PHONY: check-speed
 check-speed:
-	@tests/packages.sh bench
+	@tests/packages.sh speed
 	@$(MAKE) --no-print-directory $(BUILD)/bench/count $(BUILD)/bench/fill
 	@$(PYTHON) tests/bench/check_speed.py --build $(BUILD)
 	@$(PYTHON) tests/bench/check_speed.py --build $(BUILD) --self-test
