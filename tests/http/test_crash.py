@@ -236,5 +236,5 @@ def test_a_hundred_kills(fresh_daemon, capsys):
     with capsys.disabled():
         print(f"\n# {CYCLES} kills: {acknowledged} acknowledged requests, all there; {there} there without an answer; "
               f"control: {lied} facts lost had they been acknowledged before the commit")
-    assert acknowledged > 20 * CYCLES
+    assert acknowledged > (2 if SANITIZED else 20) * CYCLES
     assert lied > 0, "control: a daemon that acknowledges before it commits is not found out"
