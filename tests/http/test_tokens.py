@@ -888,6 +888,7 @@ def test_bytes_a_second(place):
     first = asking(place.daemon, text, 0.001, "/metrics")[0]
     assert first[0] == 200 and len(first[2]) > size // 2
     assert first[1]["ratelimit-policy"] == f'"bytes";q={size // 3};w=1;qu="content-bytes"'
+    time.sleep(0.2)  # charged behind the answer
     until, statuses = time.monotonic() + 0.5, []
     while time.monotonic() < until:
         status, headers, _ = asking(place.daemon, text, 0.001)[0]
@@ -902,6 +903,7 @@ def test_bodies_count_too(place):
     who, rows = As(place.daemon, text), [row(i, 8) for i in range(400, 410)]
     assert len(lines(rows)) > 4000
     assert who.post_rows("/v1/datasets/theirs/records", rows).status == 200
+    time.sleep(0.2)  # charged behind the answer
     answer = who.post_rows("/v1/datasets/theirs/records", rows)
     assert answer.status == 429 and int(answer.headers["retry-after"]) >= 3, answer
 
