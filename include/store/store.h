@@ -59,6 +59,9 @@ bool store_failed(const struct store *s);
 /* Writer, outside a transaction. Moves the WAL into the database as far as
  * readers allow; `truncate` waits for none and shortens the file when it can. */
 int store_checkpoint(struct store *s, bool truncate, struct err *e);
+/* Whether the files may still hold what was deleted: until the next checkpoint
+ * that shortens the WAL. */
+bool store_erasing(const struct store *s);
 /* Bytes of WAL not yet checkpointed, as of the last commit. */
 int64_t store_wal_bytes(const struct store *s);
 

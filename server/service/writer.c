@@ -198,11 +198,12 @@ static void note_read_only(struct writer *w)
 static void checkpoint(struct writer *w)
 {
 	int64_t wal = store_wal_bytes(w->db);
+	bool erasing = store_erasing(w->db); /* a reader may be in the way: then after the next group */
 	struct err e;
 
-	if (wal < CHECKPOINT_WAL_BYTES || store_failed(w->db))
+	if ((wal < CHECKPOINT_WAL_BYTES && !erasing) || store_failed(w->db))
 		return;
-	if (store_checkpoint(w->db, wal >= TRUNCATE_WAL_BYTES, &e) < 0)
+	if (store_checkpoint(w->db, erasing || wal >= TRUNCATE_WAL_BYTES, &e) < 0)
 		log_warn("writer", "checkpoint failed detail=\"%s\"", e.detail);
 	else
 		metric_add(M_CHECKPOINTS, 1);

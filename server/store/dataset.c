@@ -355,6 +355,7 @@ int store_dataset_sweep(struct store *s, uint32_t limit, struct err *e)
 		if (rc < 0 || with_key(s, SQL_ATTRIBUTE_DELETE, dataset, e) < 0 ||
 		    with_key(s, SQL_DATASET_DELETE, dataset, e) < 0)
 			return -1;
+		s->deleting = true; /* not with every slice: a checkpoint costs more than one */
 	}
 	return rc;
 }

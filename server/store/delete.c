@@ -256,5 +256,6 @@ int store_prompt_delete(struct store *s, struct str dataset, struct str prompt, 
 		return -1;
 	if (rc == 0)
 		return err_set(e, P_UNKNOWN_PROMPT, "there is no prompt \"%.*s\"", STR_ARG(prompt));
+	s->deleting = true;
 	return prompt_sweep(s, st->key, key, &left, e);
 }

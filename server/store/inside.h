@@ -44,6 +44,8 @@ struct store {
 	bool writer;
 	bool failed;       /* a failed fsync is final */
 	bool in_group, in_savepoint;
+	bool deleting;     /* the group deletes texts for good */
+	bool erasing;      /* a committed group did, and the log still has them */
 	bool stepping;     /* the savepoint is a step: SQLite knows nothing of it */
 	int64_t step_changes; /* rows changed by the connection before the step */
 	bool reading;      /* between store_read_begin and store_read_end */

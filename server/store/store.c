@@ -127,8 +127,9 @@ static int pragmas(struct store *s, enum store_sync sync, struct err *e)
 	/* Looking through each page that comes from the file is for who writes
 	 * into it, and for store_check: in random order it takes a quarter of a
 	 * reader's time. */
+	/* What is deleted is overwritten; Debian's library does so unasked. */
 	snprintf(sql, sizeof sql,
-	         "PRAGMA cache_size=-%d; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;"
+	         "PRAGMA secure_delete=ON; PRAGMA cache_size=-%d; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;"
 	         "PRAGMA cell_size_check=%s; PRAGMA trusted_schema=OFF; PRAGMA synchronous=%s",
 	         s->writer ? WRITER_CACHE_KIB : READER_CACHE_KIB, s->writer ? "ON" : "OFF", sync_word[sync]);
 	rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
@@ -162,6 +163,7 @@ static int connect(struct store *s, const struct store_options *o, struct err *e
 		return 0;
 	sqlite3_wal_hook(s->db, store_on_commit, s);
 	s->log_frames = size_of(path, "-wal") / PAGE_BYTES; /* until the first commit tells */
+	s->erasing = s->log_frames > 0; /* nobody knows what was deleted before */
 	return sync_folder(o->dir, e);
 }
 

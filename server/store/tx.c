@@ -93,7 +93,7 @@ int store_undo(struct store *s, struct err *e)
 /* What the group kept in memory is in the database, or never was. */
 static void forget_group(struct store *s)
 {
-	s->in_group = s->in_savepoint = false;
+	s->in_group = s->in_savepoint = s->deleting = false;
 	sums_clear(&s->group);
 	sums_clear(&s->request);
 	states_drop(s);
@@ -132,6 +132,7 @@ int store_commit(struct store *s, struct err *e)
 		return -1;
 	}
 	s->stored_next_key = s->next_key;
+	s->erasing = s->erasing || s->deleting;
 	forget_group(s);
 	return 0;
 }
@@ -207,11 +208,18 @@ int store_checkpoint(struct store *s, bool truncate, struct err *e)
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return sql_fail(s, rc, e);
+	if (truncate && rc == SQLITE_OK)
+		s->erasing = false;
 	if (frames >= 0 && done >= 0) {
 		s->log_frames = frames;
 		s->log_done = done;
 	}
 	return 0;
+}
+
+bool store_erasing(const struct store *s)
+{
+	return s->erasing;
 }
 
 int64_t store_wal_bytes(const struct store *s)
