@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import random
 import threading
 import time
@@ -217,3 +218,63 @@ def test_the_same_after_a_clean_stop(fresh_daemon):
     d.restart()
     assert (stats(d, dataset), prompt(d, dataset, "p7"), export(d, made["id"]).body) == before
     assert d.request("GET", f"/v1/snapshots/{made['id']}").json() == made
+
+
+# --- is it gone? ----------------------------------------------------------------------------
+
+
+GONE_SECONDS = 30
+
+
+def found_in(folder, marks):
+    """Which of the marks any file of the folder holds."""
+    left = set()
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(root, name), "rb") as f:
+                data = f.read()
+            left |= {m for m in marks if m.encode() in data}
+    return left
+
+
+def wait_gone(folder, marks):
+    until = time.monotonic() + GONE_SECONDS
+    while (left := found_in(folder, marks)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
+def marked(i, rng):
+    """A record whose texts name it: short ones, and one longer than a page of the database. Its id does
+    not: why a snapshot was revoked, and the audit log, keep the id."""
+    mark = "%032x" % rng.getrandbits(128)
+    return mark, {"id": f"p{i}", "prompt": f"question {mark}", "metadata": {"about": mark}, "responses": [
+        {"id": f"r{i}-{k}", "text": f"answer {mark} " * length,
+         "scores": [{"judge": "j", "value": 1 + k, "rationale": f"because {mark}"}]}
+        for k, length in enumerate((3, 40, 400))]}
+
+
+def test_what_was_deleted_is_in_no_file(fresh_daemon, tmp_path):
+    rng = random.Random(5)
+    d = fresh_daemon(data=tmp_path / "data")
+    dataset, other = new_dataset(d, "erase"), new_dataset(d, "whole")
+    rows = [marked(i, rng) for i in range(60)]
+    post(d, dataset, [r for _, r in rows])
+    whole = [marked(1000 + i, rng) for i in range(20)]
+    post(d, other, [r for _, r in whole])
+    make(d, dataset, name="holds-them")
+    marks = {m for m, _ in rows}
+    assert found_in(tmp_path / "data", marks) == marks  # the search sees what is there
+    gone = [m for m, _ in rows[10:16]]
+    for i in range(10, 16):
+        assert d.request("DELETE", f"/v1/datasets/{dataset}/prompts/p{i}").status == 204
+    assert wait_gone(tmp_path / "data", gone) == set()
+    assert found_in(tmp_path / "data", marks) == marks - set(gone)
+    assert d.request("DELETE", f"/v1/datasets/{other}?confirm={other}").status == 204
+    assert wait_gone(tmp_path / "data", [m for m, _ in whole]) == set()
+    # Also after a crash that came before the log was shortened.
+    last = rows[20][0]
+    assert d.request("DELETE", f"/v1/datasets/{dataset}/prompts/p20").status == 204
+    d.kill()
+    d.start()
+    assert wait_gone(tmp_path / "data", [last]) == set()
