@@ -209,7 +209,7 @@ static void a_plain_get_without_a_proxy(void **state)
 static void a_post_with_headers_and_bytes(void **state)
 {
 	static const char *const headers[] = {"Content-Type: application/x-ndjson", "Authorization: Bearer t0ken", NULL};
-	struct fetch_request q = {"POST", server.url, headers, {"a\0b\r\n\r\nc", 8}, 10};
+	struct fetch_request q = {"POST", server.url, headers, {"a\0b\r\n\r\nc", 8}, 10, false};
 
 	(void)state;
 	will_answer("201 Created\r\nLocation: /v1/snapshots/s1", STR(""));
@@ -229,7 +229,7 @@ static void a_large_post(void **state)
 {
 	size_t n = 4 << 20;
 	char *body = malloc(n);
-	struct fetch_request q = {"POST", server.url, NULL, {body, n}, 30};
+	struct fetch_request q = {"POST", server.url, NULL, {body, n}, 30, false};
 
 	(void)state;
 	memset(body, 'x', n);
@@ -252,7 +252,7 @@ static void other_methods(void **state)
 		will_answer("200 OK", i == 2 ? STR("") : STR("ok"));
 	start();
 	for (int i = 0; i < 4; i++) {
-		struct fetch_request q = {methods[i], server.url, NULL, STR_NONE, 10};
+		struct fetch_request q = {methods[i], server.url, NULL, STR_NONE, 10, false};
 
 		assert_int_equal(fetch_do(fetch, &q, &reply, &err), 0);
 		assert_int_equal(reply.body.n, i == 2 ? 0 : 2);
