@@ -62,7 +62,10 @@ def test_judges_and_attributes_of_one_dataset(daemon):
     # What goes makes room.
     assert daemon.request("DELETE", d + "/prompts/p").status == 204
     assert post(daemon, d + "/records", record).status == 200
-    assert post(daemon, "/v1/datasets/many/scores", {**score("other"), "response": "r0"}).status == 200
+    assert post(daemon, d + "/records", {"id": "p", "prompt": "p", "responses": [{"id": "r0", "text": "a"}]}).status == 200
+    assert post(daemon, d + "/scores", [score(f"n{i}") for i in range(16384 - 1)]).status == 200
+    assert post(daemon, d + "/scores", score("new")).status == 200
+    assert post(daemon, d + "/scores", score("newest")).status == 422
 
 
 def test_all_pairs_of_too_many(daemon):
