@@ -1,0 +1,2 @@
+CONTROLS=[]
+def controls(x): return 0
