@@ -121,6 +121,10 @@ check-deb:
 	@tests/packages.sh deploy
 	@$(PYTHON) tests/run.py --build $(BUILD) deb
 
+# --- histories of many clients and crashes, checked afterwards: `make check-history` ---
+
+include tests/history/history.mk
+
 # The sample data again from its generator; `make check` compares.
 .PHONY: sample
 sample:

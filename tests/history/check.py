@@ -15,6 +15,7 @@ from datetime import datetime
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import bodies  # noqa: E402
 import history  # noqa: E402
 import ledger  # noqa: E402
 import model  # noqa: E402
@@ -34,17 +35,25 @@ class Told:
         self.by_do = {}
         for op in self.ops:
             self.by_do.setdefault(op["do"], []).append(op)
+        self.gone = {}     # (place, prompt) -> its deletions, but those that found nothing
+        for op in self.of("delete"):
+            if op["status"] in (None, 204):
+                self.gone.setdefault((op["place"], op["ask"]["id"]), []).append(op)
         self.content = {}  # snapshot -> examples, as they were first exported
+        self.ready = {}    # snapshot -> when that was
         for op in self.of("export"):
             if op["status"] in (200, 204):
                 self.content.setdefault(op["ask"]["id"], (op["answer"] or {}).get("examples", []))
+                self.ready.setdefault(op["ask"]["id"], op["end"])
 
     def of(self, *dos):
+        """Operations of these kinds by when they began."""
+        if len(dos) == 1:
+            return self.by_do.get(dos[0], [])
         return sorted((op for do in dos for op in self.by_do.get(do, [])), key=lambda op: op["begin"])
 
     def deletes(self, place, prompt):
-        return [op for op in self.of("delete") if op["place"] == place and op["ask"]["id"] == prompt
-                and op["status"] in (None, 204)]
+        return self.gone.get((place, prompt), [])
 
 
 def name(op):
@@ -62,12 +71,8 @@ def said(op):
 def has_an_order(told):
     """Every answer is what one sequential prefd would have said, in an order that agrees with real time."""
     out = []
-    ready = {}
-    for op in told.of("export"):
-        if op["status"] in (200, 204):
-            ready.setdefault(op["ask"]["id"], op["end"])
     for place, ops in told.places.items():
-        prepared = [with_content(op, told, ready) if op["do"] in ("snapshot", "publish") else op
+        prepared = [with_content(op, told) if op["do"] in ("snapshot", "publish") else op
                     for op in ops if history.may_matter(op)]
         empty = rounds.EMPTY if any(op["do"] == "round" for op in ops) else ledger.EMPTY
         try:
@@ -77,11 +82,11 @@ def has_an_order(told):
     return out
 
 
-def with_content(op, told, ready):
+def with_content(op, told):
     """A snapshot with what it was seen to hold, and the prompts that were deleted while it was made."""
     id = op["ask"]["name"]
-    gone = [d["ask"]["id"] for d in told.of("delete")
-            if d["place"] == op["place"] and d["until"] > op["begin"] and d["begin"] < ready.get(id, history.NEVER)]
+    gone = [d["ask"]["id"] for d in told.of("delete") if d["place"] == op["place"] and d["until"] > op["begin"]
+            and d["begin"] < told.ready.get(id, history.NEVER)]
     return {**op, "ask": {**op["ask"], "content": told.content.get(id), "gone": gone}}
 
 
@@ -115,7 +120,7 @@ def rows_of(op):
     """(prompt, response ids, scores as (response, judge, status, value)) that a read must show."""
     for row in op["ask"]["rows"]:
         if op["do"] == "scores":
-            yield ledger.owner(row["response"]), [], [entry(row["response"], row)]
+            yield bodies.owner(row["response"]), [], [entry(row["response"], row)]
         elif op["ask"]["on_conflict"] != "keep":  # else scores of another text are passed over
             responses = row.get("responses", [])
             yield row["id"], [r["id"] for r in responses], [entry(r["id"], s) for r in responses

@@ -5,7 +5,7 @@ An operation that was answered must stand somewhere between its begin and its en
 anywhere between its begin and the moment when its daemon was gone, or nowhere.
 """
 
-STEPS_MAX = 400_000
+STEPS_MAX = 100_000  # of a place; a good history takes little more than one for each operation
 
 
 class Mismatch(Exception):

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import model  # noqa: E402
 import model_rounds  # noqa: E402
-from ledger import near, same_examples, wanted  # noqa: E402
+from ledger import same_examples, wanted  # noqa: E402
 from order import Mismatch  # noqa: E402
 from history import digest  # noqa: E402
 
@@ -109,6 +109,7 @@ class Rounds:
         if r is None or op["status"] is None:
             return self
         n = len(PROMPTS) * PER_PROMPT
+        wanted(op["status"], 200, "a look at a round")
         wanted(op["answer"]["state"], "closed" if r.closed else "open", "state")
         wanted(op["answer"]["responses"], {"wanted": n, "there": len(r.samples)}, "samples there")
         for m in (POLICY, REFERENCE):
