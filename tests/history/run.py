@@ -7,7 +7,7 @@ A seed is one daemon on a folder of its own, S seconds of clients, and N times k
 and port; at the end it is told to stop (SIGTERM), started once more and read through. What clients do follows from
 the seed; how they fall among each other does not, so a failure shows the history's file, and
 tests/history/check.py says the same of it again. Then the negative controls (mutate.py): histories that were
-tampered with, each of which must be found. PREFD_BIN names the binary; the default is build/prefd.
+tampered with, and a database that lost commits, each of which must be found. PREFD_BIN names the binary; the default is build/prefd.
 
   clients.py   what random clients do       history.py            what is noted
   check.py     the promises                 order.py              the search for an order of all answers
@@ -85,6 +85,12 @@ class Daemon:
             raise RuntimeError(f"prefd ended with {status}; its log: {os.path.join(self.folder, 'log')}")
 
 
+    def forget(self):
+        """Loses the last quarter of what was committed since the database's log began."""
+        log = os.path.join(self.folder, "data", "prefd.db-wal")
+        os.truncate(log, os.path.getsize(log) * 3 // 4)
+
+
 class Run:
     """One seed."""
 
@@ -105,16 +111,18 @@ class Run:
 
     def prepare(self):
         """Datasets, and the prompts of rounds: these are there before anybody takes notes."""
-        c = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=30)
+        rows = "".join(f'{{"id": "{p}", "prompt": "{rounds.prompt_text(p)}"}}\n' for p in rounds.PROMPTS)
         for place in self.ledgers + self.rounds:
-            c.request("PUT", f"/v1/datasets/{place}", "{}", {"Content-Type": "application/json"})
-            assert c.getresponse().read() and True
+            self.demand("PUT", f"/v1/datasets/{place}", "{}", "application/json")
         for place in self.rounds:
-            body = "".join(f'{{"id": "{p}", "prompt": "{rounds.prompt_text(p)}"}}\n' for p in rounds.PROMPTS)
-            c.request("POST", f"/v1/datasets/{place}/records", body, {"Content-Type": "application/x-ndjson"})
-            answer = c.getresponse()
-            assert answer.status == 200, answer.read()
-            answer.read()
+            self.demand("POST", f"/v1/datasets/{place}/records", rows, "application/x-ndjson")
+
+    def demand(self, method, path, body, form):
+        c = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=clients.ANSWER_SECONDS)
+        c.request(method, path, body, {"Content-Type": form})
+        answer = c.getresponse()
+        if answer.status not in (200, 201):
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.read()!r}")
         c.close()
 
     def observe(self):
@@ -138,6 +146,8 @@ class Run:
     def crash(self):
         self.daemon.end("kill")
         self.up.clear()
+        if self.options.forget:
+            self.daemon.forget()
         self.daemon.start()
         self.observe()
         self.up.set()
@@ -193,10 +203,14 @@ def play(seed, options, folder):
     return run.path
 
 
+def changed(options, **to):
+    return argparse.Namespace(**{**vars(options), **to})
+
+
 def play_all(options, top):
     """(seed, its history's file, what was found in it: a future), one by one; while the next seed plays, the last is
     checked. The last of all is short: the controls spoil it."""
-    short = argparse.Namespace(**{**vars(options), "seconds": CONTROL_SECONDS, "crashes": 1})
+    short = changed(options, seconds=CONTROL_SECONDS, crashes=1)
     plays = [(seed, options) for seed in range(options.first, options.first + options.seeds)] + [("control", short)]
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         waiting = []
@@ -205,6 +219,15 @@ def play_all(options, top):
             waiting.append((seed, path, pool.submit(judged, path)))
         for seed, path, found in waiting:
             yield seed, path, found.result()
+
+
+def forgetting_is_noticed(options, top):
+    """The control that needs no tampering with histories: a database that really lost what was acknowledged."""
+    path = play("forgetful", changed(options, seconds=CONTROL_SECONDS, crashes=1, forget=True),
+                os.path.join(top, "forgetful"))
+    noticed = bool(check.acknowledged_rows_stay(check.Told(history.load(path))))
+    print("a database that lost commits was " + ("found out" if noticed else "NOT found out"), flush=True)
+    return noticed
 
 
 def show(seed, path, found):
@@ -226,6 +249,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=35, help="of clients, a seed")
     parser.add_argument("--crashes", type=int, default=5, help="a seed")
     parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--forget", action="store_true",
+                        help="lose some commits at each crash: a control, promises must break")
     parser.add_argument("--keep", help="where histories stay; else only those of broken promises do")
     options = parser.parse_args()
     top = tempfile.mkdtemp(prefix="prefd-history-", dir=options.keep)
@@ -236,8 +261,8 @@ def main():
         passed, failed = passed + len(found) - broken, failed + broken
         paths.insert(0, path)
     if not failed:  # controls spoil what is good; what the short history has not got, they look for in a long one
-        missed = mutate.controls([history.load(path) for path in paths[:3]])
-        passed, failed = passed + len(mutate.CONTROLS) - missed, failed + missed
+        missed = mutate.controls([history.load(path) for path in paths[:3]]) + (not forgetting_is_noticed(options, top))
+        passed, failed = passed + len(mutate.CONTROLS) + 1 - missed, failed + missed
     if not failed and not options.keep:
         shutil.rmtree(top)
     print(f"{passed} passed, {failed} failed")
