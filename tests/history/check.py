@@ -105,7 +105,7 @@ def acknowledged_rows_stay(told):
             reads.setdefault((op["place"], op["ask"]["id"]), []).append(op)
     deletes = {key: told.deletes(*key) for key in reads}
     for op in told.of("records", "scores"):
-        if op["status"] != 200:
+        if op["status"] != 200 or op["replayed"]:
             continue
         for prompt, ids, entries in rows_of(op):
             key = op["place"], prompt

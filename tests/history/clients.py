@@ -98,12 +98,13 @@ class Client(threading.Thread):
             answer = self.send(method, path, data, headers, sent)
         except LOST:
             answer = None
-        op.update(end=time.monotonic(), wall=time.time(), status=None, retry_after=False, answer=None)
+        op.update(end=time.monotonic(), wall=time.time(), status=None, retry_after=False, replayed=False, answer=None)
         if answer is None:
             self.hang_up()
         else:
             status, fields, content = answer
-            op.update(status=status, retry_after="Retry-After" in fields, answer=brief(do, status, content))
+            op.update(status=status, retry_after="Retry-After" in fields,
+                      replayed="Idempotency-Replayed" in fields, answer=brief(do, status, content))
         self.history.note(op)
         return op
 
@@ -203,7 +204,7 @@ class Client(threading.Thread):
                 key = r.choice(old)
         path = f"/v1/datasets/{place}/{do}" + ("?" + "&".join(query) if query else "")
         body = "".join(json.dumps(row) + "\n" for row in rows)
-        ask["body"] = sha(f"{path}\n{body}".encode())  # what a key stands for
+        ask["body"] = sha(f"{do}\n{body}".encode())  # what a key stands for: not the query
         for _ in range(2 if r.random() < 0.08 else 1):  # twice, as a client that is not sure
             self.post(do, place, path, ask, body, key)
 

@@ -10,6 +10,7 @@ An operation:
   wall            seconds since 1970 at its end (leases end by that clock)
   status          the answer's, or null: none came, and it may or may not have happened
   retry_after     whether the answer said when to come again
+  replayed        whether it said that it was given before, to the same Idempotency-Key
   answer          the answer in brief (see brief)
 
 An event: {"event": "kill" | "stop", "begin", "end"}: at `end` the daemon was gone.
@@ -20,7 +21,8 @@ import json
 import threading
 
 NEVER = float("inf")
-# A client that has left without its answer: what it sent is done within this time, or never.
+# A client that has left without its answer: what it sent is done within this time, or never; on a slow machine
+# within twice what the slowest answer took.
 LEFT_SECONDS = 3.0
 # What changes nothing, or nothing that any answer could tell.
 QUIET = {"read", "stats", "list", "export", "batch", "progress", "lease", "renew", "giveback", "rescore"}
@@ -57,12 +59,14 @@ def load(path):
 def operations(entries):
     """The operations by when they began, each with the moment after which it can happen no more (`until`)."""
     gone = sorted(e["end"] for e in entries if "event" in e)
+    slowest = max((e["end"] - e["begin"] for e in entries if e.get("status")), default=0)
+    patience = max(LEFT_SECONDS, 2 * slowest)
     out = []
     for op in entries:
         if "event" in op:
             continue
         # It could only reach the daemon that its connection was made to.
-        last = min(next((t for t in gone if t >= op["opened"]), NEVER), op["end"] + LEFT_SECONDS)
+        last = min(next((t for t in gone if t >= op["opened"]), NEVER), op["end"] + patience)
         out.append({**op, "until": op["end"] if op["status"] is not None else last})
     return sorted(out, key=lambda op: (op["begin"], op["n"]))
 

@@ -74,6 +74,7 @@ class Ledger:
             wanted((op["status"], op["answer"].get("type")), (422, "/problems/idempotency-key-reused"), "key reused")
         else:
             wanted((op["status"], self.without_errors(op["answer"])), (status, said), "the same key again")
+            wanted(op["replayed"], True, "Idempotency-Replayed")
         return self
 
     @staticmethod
@@ -91,6 +92,7 @@ class Ledger:
         status = 207 if rejected else 200
         said = {"rows": len(op["ask"]["rows"]), **body.counts, "rejected": rejected}
         if op["status"] is not None:
+            wanted(op["replayed"], False, "Idempotency-Replayed")
             seen = (op["status"], self.without_errors(op["answer"]))
             wanted(seen, (status, said), "counts")
         keys = self.keys
