@@ -35,7 +35,7 @@ def undisturbed(told, op, prompt):
 @spoils(check.acknowledged_rows_stay)
 def an_acknowledged_score_is_lost(entries):
     told = check.Told(entries)
-    for op in reversed(some(entries, "scores", status=200)):
+    for op in reversed(some(entries, "scores", status=200, replayed=False)):
         s = op["ask"]["rows"][0]
         if undisturbed(told, op, s["response"].split(".")[0]):
             for read in some(entries, "read", status=200):
@@ -49,7 +49,7 @@ def an_acknowledged_score_is_lost(entries):
 @spoils(check.acknowledged_rows_stay)
 def an_acknowledged_prompt_is_lost(entries):
     told = check.Told(entries)
-    for op in reversed(some(entries, "records", status=200)):
+    for op in reversed(some(entries, "records", status=200, replayed=False)):
         prompt = op["ask"]["rows"][0]["id"]
         if op["ask"]["on_conflict"] != "keep" and undisturbed(told, op, prompt):
             for read in some(entries, "read", status=200):
@@ -73,7 +73,7 @@ def a_read_misses_a_score(entries):
 @spoils(check.bodies_are_whole_or_absent)
 def half_of_a_body_is_there(entries):
     told = check.Told(entries)
-    for op in reversed(some(entries, "records", status=200)):
+    for op in reversed(some(entries, "records", status=200, replayed=False)):
         new = [(row["id"], r["id"]) for row in op["ask"]["rows"] for r in row.get("responses", []) if ".f" in r["id"]]
         if len(new) > 1 and not op["ask"]["on_error"] and all(undisturbed(told, op, p) for p, _ in new):
             for read in some(entries, "read", status=200):
@@ -85,7 +85,7 @@ def half_of_a_body_is_there(entries):
 @spoils(check.bodies_are_whole_or_absent)
 def a_body_that_was_cut_short_is_there(entries):
     told = check.Told(entries)
-    for op in reversed(some(entries, "records", status=200)):
+    for op in reversed(some(entries, "records", status=200, replayed=False)):
         new = [(row["id"], r["id"]) for row in op["ask"]["rows"] for r in row.get("responses", []) if ".f" in r["id"]]
         if new and not op["ask"]["on_error"] and all(undisturbed(told, op, p) for p, _ in new):
             for again in some(entries, "records"):
@@ -247,10 +247,12 @@ def a_byte_of_a_snapshot_changes(entries):
 
 
 def made_by(entries, do):
-    """The exports of one snapshot that was made so and has examples."""
-    made = {op["ask"]["name"] for op in some(entries, do) if op["status"] in (200, 201)}
+    """The exports of one snapshot that was made so, while nothing was deleted, and has examples with scores."""
+    told = check.Told(entries)
+    made = {op["ask"]["name"] for op in told.of(do)
+            if op["status"] in (200, 201) and not check.with_content(op, told)["ask"]["gone"]}
     for op in some(entries, "export", status=200):
-        if op["ask"]["id"] in made and op["answer"]:
+        if op["ask"]["id"] in made and op["answer"] and op["answer"]["examples"][0][3] is not None:
             return [e for e in some(entries, "export", status=200) if e["ask"] == op["ask"]]
     return []
 
@@ -320,8 +322,10 @@ def work_is_lent_twice(entries):
 @spoils(check.living_leases_are_renewed)
 def a_living_lease_is_not_renewed(entries):
     told = check.Told(entries)
+    until = {op["answer"]["lease"]: check.seconds(op["answer"]["expires_at"]) for op in told.of("lease")
+             if op["status"] == 200}
     for op in some(entries, "renew", status=200):
-        if not check.ended(told, op["ask"]["lease"], op):
+        if not check.ended(told, op["ask"]["lease"], op) and op["wall"] + 0.1 < until.get(op["ask"]["lease"], 0):
             op.update(status=410, answer={"type": "/problems/gone", "rows": []})
             return True
     return False

@@ -223,6 +223,9 @@ def play_all(options, top):
         for seed, how in plays:
             path = play(seed, how, os.path.join(top, str(seed)))
             waiting.append((seed, path, pool.submit(judged, path)))
+            while waiting and waiting[0][2].done():
+                seed, path, found = waiting.pop(0)
+                yield seed, path, found.result()
         for seed, path, found in waiting:
             yield seed, path, found.result()
 
