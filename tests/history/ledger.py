@@ -191,6 +191,11 @@ def told_at(at):
     return at if at[:4] in ("2020", "2099") else None
 
 
+def by_time(at):
+    """A key to sort by: a whole second is printed without a fraction, and "." comes before "Z"."""
+    return at if "." in at else at[:-1] + ".000000Z"
+
+
 def listed(key, entries):
     """A ledger as it is compared: what came without a time in order of arrival, what had one by that."""
     return [(*key, *e) for e in sorted(entries, key=lambda e: (e[0] or "", repr(e) if e[0] else ""))]
@@ -219,10 +224,10 @@ def gathered(rows):
 def told_prompt(answer):
     responses = []
     for id, text, by, scores in sorted(answer["responses"], key=lambda r: r[0]):
-        in_time = sorted(scores, key=lambda s: s[3])
+        in_time = sorted(scores, key=lambda s: by_time(s[3]))
         responses.append((id, text, by, gathered(((j,), (told_at(at), status, value, current))
                                                  for j, status, value, at, current in in_time)))
-    in_time = sorted(answer["votes"], key=lambda v: v[4])
+    in_time = sorted(answer["votes"], key=lambda v: by_time(v[4]))
     votes = gathered(((j, *sorted([chosen, rejected])), (told_at(at), chosen, strength, current))
                      for j, chosen, rejected, strength, at, current in in_time)
     return {"text": answer["text"], "responses": responses, "votes": votes}
