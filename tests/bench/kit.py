@@ -174,7 +174,7 @@ def cpu_seconds(pid):
 # --- data ------------------------------------------------------------------------
 
 SYLLABLES = "ka lo min tra ve so pel ru dan shi qu est or ban ti ell om gra fi nu".split()
-JUDGES = ("gpt-4", "claude", "rule", "human", "reward-model")
+JUDGES = ("gpt-4", "judge-lm", "rule", "human", "reward-model")
 
 
 def sentences(rng, n):
