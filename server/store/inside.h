@@ -13,7 +13,12 @@
 enum { NAME_SLOTS = 1024 };
 
 /* Series that are there, or that the group admitted: direct-mapped as well. */
-enum { SERIES_SLOTS = 1024 };
+/* Hashes of series, in a table of open addresses. */
+struct series_seen {
+	uint64_t *slot; /* 0: free */
+	size_t slots, n;
+};
+enum { SERIES_SEEN_MAX = 1 << 16 }; /* before a group begins */
 
 struct name_slot {
 	int64_t key; /* 0: free */
@@ -62,7 +67,7 @@ struct store {
 	struct sums group, request; /* sums of the group and of the running savepoint */
 
 	int64_t log_frames, log_done; /* of the WAL: written, of them checkpointed */
-	struct sum_key series_known[SERIES_SLOTS];
+	struct series_seen series;    /* that are there, or that the group admitted */
 	struct arena scratch;         /* of the running call */
 	struct buf rows, more;        /* gathered rows of the running call */
 };
@@ -143,6 +148,8 @@ int score_check(struct store *s, struct state *st, const struct score *sc, struc
 int series_admit(struct store *s, struct state *st, struct str judge, struct str attribute, struct err *e);
 /* What was admitted may be undone. */
 void series_forget(struct store *s);
+/* A group begins: what was seen may be forgotten when it is much. */
+void series_begin(struct store *s);
 
 struct vote_key {
 	int64_t prompt, low, high, judge;

@@ -226,6 +226,7 @@ void store_close(struct store *s)
 	sqlite3_close(s->db);
 	names_drop(s);
 	states_drop(s);
+	series_forget(s);
 	sums_release(&s->group);
 	sums_release(&s->request);
 	buf_release(&s->rows);

@@ -25,6 +25,7 @@ int store_begin(struct store *s, struct err *e)
 	if (sql_do(s, SQL_BEGIN_WRITE, e) < 0)
 		return -1;
 	s->in_group = true;
+	series_begin(s);
 	return 0;
 }
 
