@@ -70,10 +70,11 @@ struct gather {
 static void ask(const struct snap *s, enum snap_section section, uint64_t number)
 {
 	uint32_t size = section_record(section);
-	const uint8_t *p = s->part[section].p + number * size;
+	const uint8_t *p;
 
 	if (number >= s->part[section].length / size)
 		return;
+	p = s->part[section].p + number * size;
 	ahead(p, 1);
 	ahead(p + size - 1, 1);
 }
